@@ -51,9 +51,6 @@ class TimmBackbone(nn.Module):
         levels: the selected levels, in the order of the network.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         network: nn.Module,
@@ -68,6 +65,8 @@ class TimmBackbone(nn.Module):
         super().__init__()
         self.name = name
         self.last_relu = last_relu
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         network = network.eval().requires_grad_(False)
