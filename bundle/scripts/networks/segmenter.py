@@ -1,0 +1,337 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""The one interface of every network here: a prompt is encoded once, then any number of images is segmented with it.
+
+    prompt = segmenter.encode_prompt(support_image, support_label, text_embedding)
+    logits = segmenter.segment(image, prompt)
+
+Wherever an image is taken its features are taken too, so that the backbone runs once per image, whatever the number of
+classes, hosts or corrections.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scripts.networks.hosts.base import Host
+from scripts.networks.stored_prompt import StoredPrompt
+
+__all__ = ["IMAGE", "FeatureExtractor", "Prompt", "Segmenter", "map_tensors"]
+
+Features = dict[str, Tensor]
+IMAGE = "image"
+"""Key under which a refined network's features carry the image itself."""
+
+_SIGNATURE_BYTES = 256
+
+
+class Prompt(NamedTuple):
+    """What is known of a class before the query is seen; every tensor in it has the batch axis first.
+
+    Attributes:
+        host: the host's own context, a NamedTuple of tensors.
+        refinement: the refinement's, or None.
+    """
+
+    host: Any
+    refinement: Any = None
+
+    def expand(self, batch_size: int) -> "Prompt":
+        """Repeat the prompt of one episode, without a copy, for a batch of queries."""
+        return map_tensors(lambda tensor: tensor.expand(batch_size, *tensor.shape[1:]), self)
+
+    def to(self, *arguments: Any, **options: Any) -> "Prompt":
+        """Move or convert every tensor, as ``Tensor.to``."""
+        return map_tensors(lambda tensor: tensor.to(*arguments, **options), self)
+
+
+class Segmenter(nn.Module):
+    """Backbone, few-shot host and, where wanted, a refinement of the host's logits.
+
+    Args:
+        backbone: image -> {level: map}; it is cut down to the levels that the host wants.
+        host: the few-shot network; it sees features and masks, never images.
+        refinement: called as ``refinement(logits, image, prompt)`` after the host, with
+            ``prompt = refinement.encode(support_image, support_label)``; None leaves the host's logits as they are.
+    """
+
+    def __init__(self, backbone: nn.Module, host: Host, refinement: nn.Module | None = None) -> None:
+        super().__init__()
+        self.backbone: Any = backbone.select(host.levels)  # type: ignore[operator]
+        self.host: Any = host
+        self.refinement: Any = refinement
+        self.stored = StoredPrompt(self.host.levels)
+        self.align_corners: bool = host.align_corners
+        self.signature: Tensor
+        self.register_buffer("signature", _encode_text(self.description()), persistent=True)
+
+    def description(self) -> str:
+        """Name host, backbone and levels: what a checkpoint must agree with."""
+        return f"host {type(self.host).__name__}, backbone {self.backbone.name}, levels {' '.join(self.host.levels)}"
+
+    def features(self, image: Tensor) -> Features:
+        """Run the backbone.
+
+        Args:
+            image: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            {level: (B, C, h, w)}, and the image itself under ``IMAGE`` where a refinement will need it.
+        """
+        features: Features = self.backbone(image)
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript drops the block only if it stands alone
+            if self.refinement is not None:
+                features[IMAGE] = image
+        return features
+
+    def encode_prompt(
+        self,
+        support_image: Tensor | Features,
+        support_label: Tensor,
+        text_embedding: Tensor | None = None,
+    ) -> Prompt:
+        """Do all work that depends on the support set and the text alone.
+
+        Args:
+            support_image: (B, K, 3, H, W) RGB in [0, 1], or its features {level: (B, K, C, h, w)}.
+            support_label: (B, K, 1, H, W) in {0, 1, 255}; 255 is ignored.
+            text_embedding: (B, T, D), T sentences or tokens per class; None without text.
+
+        Returns:
+            The prompt, for ``segment``.
+
+        Raises:
+            ValueError: when shapes don't fit each other, or no support mask has foreground and no text is given.
+        """
+        support_features = self._support_features(support_image)
+        _check_support(support_features, support_label, text_embedding)
+        host = self.host.encode(self._levels(support_features), support_label, text_embedding)
+        if self.refinement is None:
+            return Prompt(host)
+        if IMAGE not in support_features:
+            raise ValueError(
+                f"the refinement needs the support images: put them beside their features, under {IMAGE!r}"
+            )
+        return Prompt(host, self.refinement.encode(support_features[IMAGE], support_label))
+
+    def segment(
+        self,
+        image: Tensor | Features,
+        prompt: Prompt,
+        output_size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Segment a batch of queries.
+
+        Args:
+            image: (B, 3, H, W) RGB in [0, 1], or its features {level: (B, C, h, w)}.
+            prompt: from ``encode_prompt``, of the same batch size or of one episode for all.
+            output_size: height and width of the logits; None means those of the image or, where only features are
+                given, of the host's grid.
+
+        Returns:
+            (B, 2, H, W) logits, background first.
+        """
+        features = self.features(image) if isinstance(image, Tensor) else image
+        batch_size = next(iter(features.values())).shape[0]
+        if _batch_size(prompt) != batch_size:
+            prompt = prompt.expand(batch_size)
+        logits = self.host.decode(self._levels(features), prompt.host)
+        align_corners = self.align_corners
+        if prompt.refinement is not None:
+            if IMAGE not in features:
+                raise ValueError(f"the refinement needs the images beside their features, under {IMAGE!r}")
+            logits, align_corners = self.refinement(logits, features[IMAGE], prompt.refinement), False
+        if output_size is None and isinstance(image, Tensor):
+            output_size = (image.shape[2], image.shape[3])
+        return resize_logits(logits, output_size, align_corners)
+
+    def forward(
+        self,
+        image: Tensor | Features,
+        support_image: Tensor | Features | None = None,
+        support_label: Tensor | None = None,
+        text_embedding: Tensor | None = None,
+        query_label: Tensor | None = None,
+    ) -> Tensor:
+        """Encode the prompt and segment, in one call: for training, export and MONAI's inferers.
+
+        Args:
+            image: (B, 3, H, W) RGB in [0, 1], or features.
+            support_image: (B, K, 3, H, W), or features; None takes the stored prompt.
+            support_label: (B, K, 1, H, W) in {0, 1, 255}.
+            text_embedding: (B, T, D).
+            query_label: (B, 1, H, W) in {0, 1, 255}; given, the result is the list of the host's training terms.
+
+        Returns:
+            (B, 2, H, W) logits. Without a support set, and none stored, they say background everywhere.
+        """
+        features = self.features(image) if isinstance(image, Tensor) else image
+        if support_image is None or support_label is None:
+            if self.stored.is_empty():
+                return self._background(features, image)
+            support_features = self.stored()
+            support_label = self.stored.label[None]
+        else:
+            support_features = self._support_features(support_image)
+        size = (support_label.shape[-2], support_label.shape[-1])
+        if isinstance(image, Tensor):
+            size = (image.shape[-2], image.shape[-1])
+
+        if not torch.jit.is_scripting():
+            if query_label is not None:
+                return self._training_terms(features, support_features, support_label, text_embedding, query_label)
+            return self.segment(features, self.encode_prompt(support_features, support_label, text_embedding), size)
+
+        batch_size = image.shape[0] if isinstance(image, Tensor) else support_label.shape[0]
+        if support_label.shape[0] != batch_size:
+            support_label = support_label.expand(batch_size, -1, -1, -1, -1)
+            for level, value in support_features.items():
+                support_features[level] = value.expand(batch_size, -1, -1, -1, -1)
+        context = self.host.encode(support_features, support_label, text_embedding)
+        return resize_logits(self.host.decode(features, context), size, self.align_corners)
+
+    @torch.jit.unused
+    def store_prompt(self, support_image: Tensor, support_label: Tensor) -> None:
+        """Keep a support set in the state, so that ``forward`` segments its class in an image given alone.
+
+        Args:
+            support_image: (K, 3, H, W) RGB in [0, 1].
+            support_label: (K, 1, H, W) in {0, 1, 255}.
+        """
+        features = self._levels(self.features(support_image))
+        _check_support({level: value[None] for level, value in features.items()}, support_label[None], None)
+        self.stored.store(features, support_label)
+
+    @torch.jit.unused
+    def _training_terms(
+        self,
+        features: Features,
+        support_features: Features,
+        support_label: Tensor,
+        text_embedding: Tensor | None,
+        query_label: Tensor,
+    ) -> Any:
+        features, support_features = self._levels(features), self._levels(support_features)
+        _check_support(support_features, support_label, text_embedding)
+        context = self.host.encode(support_features, support_label, text_embedding)
+        return self.host.training_terms(features, support_features, support_label, query_label, context)
+
+    def _support_features(self, support_image: Tensor | Features) -> Features:
+        if not isinstance(support_image, Tensor):
+            return support_image
+        features: Features = {}
+        for level, value in self.features(support_image.flatten(0, 1)).items():
+            features[level] = value.unflatten(0, [support_image.shape[0], support_image.shape[1]])
+        return features
+
+    def _background(self, features: Features, image: Tensor | Features) -> Tensor:
+        batch_size, height, width = 0, 0, 0
+        for value in features.values():
+            batch_size, height, width = value.shape[0], max(height, value.shape[2]), max(width, value.shape[3])
+        if isinstance(image, Tensor):
+            height, width = image.shape[2], image.shape[3]
+        logits = torch.zeros(batch_size, 2, height, width, device=self.signature.device)
+        logits[:, 0] = 1.0
+        return logits
+
+    @torch.jit.unused
+    def _levels(self, features: Features) -> Features:
+        missing = [level for level in self.host.levels if level not in features]
+        if missing:
+            raise ValueError(f"features of levels {missing} are missing (given: {list(features)})")
+        return {level: features[level] for level in self.host.levels}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
+        found = state_dict.get(prefix + "signature")
+        if found is not None and _decode_text(found) != self.description():
+            raise ValueError(f"the checkpoint is of {_decode_text(found)}; the network is {self.description()}")
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+class FeatureExtractor(nn.Module):
+    """The segmenter's first step as a module, for transforms that cache features.
+
+    Args:
+        segmenter: whose features are computed.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+        self.channels: dict[str, int] = {level: segmenter.backbone.channels[level] for level in segmenter.host.levels}
+        if segmenter.refinement is not None:
+            self.channels[IMAGE] = 3
+
+    def forward(self, image: Tensor) -> Features:
+        """Compute {level: (B, C, h, w)} of images (B, 3, H, W)."""
+        return self.segmenter.features(image)
+
+    def fingerprint(self) -> str:
+        """Identify the backbone's weights, levels and preprocessing."""
+        return self.segmenter.backbone.fingerprint()
+
+
+def resize_logits(logits: Tensor, size: tuple[int, int] | None, align_corners: bool) -> Tensor:
+    """Resize bilinearly; None, or the same size, leaves the logits as they are."""
+    if size is None or (logits.shape[2] == size[0] and logits.shape[3] == size[1]):
+        return logits
+    return F.interpolate(logits, [size[0], size[1]], mode="bilinear", align_corners=align_corners)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """Apply a function to every tensor in nested NamedTuples, tuples, lists and dicts."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, dict):
+        return {key: map_tensors(function, value) for key, value in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_tensors(function, value) for value in tree))
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map_tensors(function, value) for value in tree)
+    return tree
+
+
+def _batch_size(prompt: Prompt) -> int:
+    tensors: list[Tensor] = []
+
+    def collect(tensor: Tensor) -> Tensor:
+        tensors.append(tensor)
+        return tensor
+
+    map_tensors(collect, prompt)
+    return tensors[0].shape[0]
+
+
+def _check_support(features: Features, label: Tensor, text_embedding: Tensor | None) -> None:
+    """Refuse a support set whose parts don't fit each other or that shows nothing."""
+    if label.ndim != 5 or label.shape[2] != 1:
+        raise ValueError(f"support_label must be (B, K, 1, H, W), got {tuple(label.shape)}")
+    for level, value in features.items():
+        if value.ndim != 5 or value.shape[:2] != label.shape[:2]:
+            raise ValueError(
+                f"support features {level} {tuple(value.shape)} must be (B, K, C, h, w) with the B and K of "
+                f"support_label {tuple(label.shape)}"
+            )
+    if text_embedding is not None and (text_embedding.ndim != 3 or text_embedding.shape[0] != label.shape[0]):
+        raise ValueError(f"text_embedding must be ({label.shape[0]}, T, D), got {tuple(text_embedding.shape)}")
+    empty = ~(label == 1).flatten(1).any(1)
+    if empty.any():
+        episode = int(empty.nonzero()[0])
+        values = label[episode].unique().tolist()
+        raise ValueError(
+            f"the support masks of episode {episode} have no foreground (value 1; found {values}): "
+            "give at least one annotated pixel of the class"
+        )
+
+
+def _encode_text(text: str) -> Tensor:
+    data = text.encode()
+    if len(data) > _SIGNATURE_BYTES:
+        raise ValueError(f"description of the network is longer than {_SIGNATURE_BYTES} bytes: {text}")
+    return torch.tensor(list(data.ljust(_SIGNATURE_BYTES, b"\0")), dtype=torch.uint8)
+
+
+def _decode_text(data: Tensor) -> str:
+    return bytes(data.tolist()).rstrip(b"\0").decode(errors="replace")
