@@ -1,0 +1,30 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Figures of merit and their intervals."""
+
+from scripts.metrics.bootstrap import Interval, paired_differences, summarise
+from scripts.metrics.segmentation import (
+    IGNORE_VALUE,
+    CaseArrays,
+    CaseRow,
+    CaseTable,
+    OverlapCounts,
+    count_overlap,
+    dice_score,
+    figures,
+    iou_score,
+)
+
+__all__ = [
+    "IGNORE_VALUE",
+    "CaseArrays",
+    "CaseRow",
+    "CaseTable",
+    "Interval",
+    "OverlapCounts",
+    "count_overlap",
+    "dice_score",
+    "figures",
+    "iou_score",
+    "paired_differences",
+    "summarise",
+]
