@@ -2,7 +2,7 @@
 """What every few-shot host has in common: features and masks in, logits out.
 
 A host never sees images. It names the backbone levels it wants, condenses the support set once (``encode``) and
-answers any number of queries from that (``decode``). Both must compile with TorchScript, so they are plain typed Python.
+answers any number of queries from that (``decode``). Both must compile with TorchScript: plain typed Python.
 """
 
 from collections.abc import Mapping, Sequence
