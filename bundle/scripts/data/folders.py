@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Checks that every reader makes on the folder of its data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+__all__ = ["check_classes", "dataset_folder", "find_file", "list_files"]
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def dataset_folder(dataset_dir: str | Path, name: str, layout: str, required: Iterable[str] = ()) -> Path:
+    """Return the folder as a Path.
+
+    Raises:
+        FileNotFoundError: when it, or one of the `required` names in it, is missing; the message tells the layout.
+    """
+    folder = Path(dataset_dir).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"dataset_dir {folder} of {name} is not a folder; expected there: {layout}")
+    missing = [entry for entry in required if not (folder / entry).exists()]
+    if missing:
+        raise FileNotFoundError(f"{folder} has no {', no '.join(missing)}; the layout of {name} is: {layout}")
+    return folder
+
+
+def list_files(folder: Path, suffixes: Sequence[str] = PICTURE_SUFFIXES) -> list[Path]:
+    """Visible files with one of the suffixes (upper case or lower case), sorted by name."""
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in files if path.name.lower().endswith(tuple(suffixes)))
+
+
+def find_file(folder: Path, names: Sequence[str], reason: str) -> Path:
+    """The first of `names` in the folder; a FileNotFoundError that gives the reason when none is there."""
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{reason}: no {' or '.join(names)} in {folder}")
+
+
+def check_classes(classes: Iterable[str] | None, known: Sequence[str], name: str) -> list[str]:
+    """The wanted classes, all for None; a ValueError names unknown ones."""
+    wanted = list(known) if classes is None else list(classes)
+    unknown = [entry for entry in wanted if entry not in known]
+    if unknown:
+        raise ValueError(f"{name} has no class {', '.join(map(repr, unknown))}; its classes are {', '.join(known)}")
+    return wanted

@@ -1,0 +1,192 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""The datalist: flat dictionaries that say where an image and its label lie and which classes they show.
+
+A 2D item has ``image``, ``label``, ``case_id``, ``classes`` (name -> label values, only classes present), ``areas``
+(name -> fraction of the image) and, where the set has one, ``ignore_value``. A volume has ``slice_areas`` (name -> one
+fraction per canonical slice) in place of ``areas``. A slice is like a 2D item, with ``slice`` and ``num_slices``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .picture_reader import picture_size, read_index
+from .volume_reader import check_same_grid, is_volume_file, load_volume
+
+__all__ = [
+    "Item",
+    "expand_items",
+    "item_id",
+    "natural_key",
+    "picture_item",
+    "read_in_threads",
+    "slice_items",
+    "volume_item",
+    "with_flips",
+]
+
+Item = dict[str, Any]
+Values = Mapping[str, Sequence[int]]
+Source = TypeVar("Source")
+
+_NUM_VALUES = 256
+
+
+def item_id(item: Mapping[str, Any]) -> str:
+    """``case_id`` of a 2D item, ``case_id:slice`` of a slice; a flipped copy has the id of its original."""
+    return f"{item['case_id']}:{item['slice']}" if "slice" in item else str(item["case_id"])
+
+
+def natural_key(name: str | Path) -> list[tuple[int, int, str]]:
+    """Sort key under which ``case_2`` comes before ``case_10``."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", str(name)) if part]
+
+
+def with_flips(items: Iterable[Item]) -> list[Item]:
+    """Every item, followed by a copy marked ``flip`` that ``FlipIfFlaggedd`` mirrors left to right."""
+    return [variant for item in items for variant in (item, {**item, "flip": True})]
+
+
+def picture_item(
+    image: str | Path,
+    label: str | Path,
+    case_id: str,
+    *,
+    class_values: Values | None = None,
+    ignore_value: int | None = None,
+    known_values: Iterable[int] | None = None,
+    **extra: Any,
+) -> Item:
+    """Describe one picture and its mask.
+
+    Args:
+        image: picture file.
+        label: mask file of the same size.
+        case_id: name of the pair, unique in the set.
+        class_values: name -> label values that make up the class; None: each value v above 0 is a class ``class_v``.
+        ignore_value: label value of pixels that count neither as foreground nor as background.
+        known_values: all values that may occur; None: those of `class_values`, 0 and `ignore_value`.
+        extra: further entries of the item.
+
+    Raises:
+        FileNotFoundError: when a file is missing.
+        ValueError: when the sizes differ, a value is unknown or a file is broken.
+    """
+    mask = read_index(label)
+    height, width = picture_size(image)
+    if mask.shape != (height, width):
+        raise ValueError(
+            f"{image} has {height} x {width} pixels (rows x columns), "
+            f"its mask {label} {mask.shape[0]} x {mask.shape[1]}"
+        )
+    counts = np.bincount(mask.ravel(), minlength=_NUM_VALUES)
+    values = _class_values(counts, class_values, ignore_value, known_values, label)
+    areas = {name: float(counts[list(own)].sum() / mask.size) for name, own in values.items()}
+    item: Item = {
+        "image": str(image),
+        "label": str(label),
+        "case_id": str(case_id),
+        "classes": {name: list(values[name]) for name, area in areas.items() if area > 0},
+        "areas": {name: area for name, area in areas.items() if area > 0},
+        **extra,
+    }
+    if ignore_value is not None:
+        item["ignore_value"] = ignore_value
+    return item
+
+
+def volume_item(
+    image: str | Path, label: str | Path, case_id: str, *, class_values: Values | None = None, **extra: Any
+) -> Item:
+    """Describe one volume and its label map, slice by slice in the canonical orientation.
+
+    Arguments and errors are those of `picture_item`.
+    """
+    volume = load_volume(label, is_label=True)
+    check_same_grid(load_volume(image), volume)
+    slices = np.moveaxis(volume[0].numpy(), 2, 0).reshape(volume.shape[3], -1)
+    counts = np.stack([np.bincount(plane, minlength=_NUM_VALUES) for plane in slices])
+    values = _class_values(counts.sum(0), class_values, None, None, label)
+    areas = {name: (counts[:, list(own)].sum(1) / slices.shape[1]).tolist() for name, own in values.items()}
+    present = [name for name, area in areas.items() if any(area)]
+    return {
+        "image": str(image),
+        "label": str(label),
+        "case_id": str(case_id),
+        "classes": {name: list(values[name]) for name in present},
+        "slice_areas": {name: areas[name] for name in present},
+        "num_slices": len(slices),
+        **extra,
+    }
+
+
+def slice_items(volumes: Iterable[Item]) -> list[Item]:
+    """One 2D item per slice of every volume, from the feet to the head."""
+    items = []
+    for volume in volumes:
+        shared = {key: value for key, value in volume.items() if key not in ("classes", "slice_areas")}
+        for z in range(volume["num_slices"]):
+            areas = {name: area[z] for name, area in volume["slice_areas"].items() if area[z] > 0}
+            classes = {name: volume["classes"][name] for name in areas}
+            items.append({**shared, "classes": classes, "areas": areas, "slice": z})
+    return items
+
+
+def expand_items(data: Iterable[Mapping[str, Any]]) -> list[Item]:
+    """Bring any datalist to 2D items: volumes become slices, bare ``{image, label}`` pairs are described."""
+    items: list[Item] = []
+    for number, entry in enumerate(data):
+        missing = {"image", "label"} - set(entry)
+        if missing:
+            raise ValueError(f"item {number} of the datalist has no {' and no '.join(sorted(missing))}: {dict(entry)}")
+        item = dict(entry) if "classes" in entry else _describe(entry)
+        items.extend(slice_items([item]) if "slice_areas" in item else [item])
+    return items
+
+
+def read_in_threads(describe: Callable[[Source], Item], sources: Iterable[Source], num_threads: int = 4) -> list[Item]:
+    """Map in order; the decoders release the interpreter lock, so threads help."""
+    with ThreadPoolExecutor(num_threads) as pool:
+        return list(pool.map(describe, sources))
+
+
+def _describe(entry: Mapping[str, Any]) -> Item:
+    image, label = str(entry["image"]), str(entry["label"])
+    case_id = str(entry.get("case_id", image))
+    describe = volume_item if is_volume_file(image) else picture_item
+    return {**entry, **describe(image, label, case_id)}
+
+
+def _class_values(
+    counts: np.ndarray,
+    class_values: Values | None,
+    ignore_value: int | None,
+    known_values: Iterable[int] | None,
+    label: str | Path,
+) -> Values:
+    """Check the values that occur; make up one class per value where no table is given."""
+    found = {int(value) for value in np.flatnonzero(counts)} - {0, ignore_value}
+    if class_values is None:
+        return {f"class_{value}": [value] for value in sorted(found)}
+    known = {value for own in class_values.values() for value in own} if known_values is None else set(known_values)
+    if found - known:
+        expected = sorted(known | {0} | ({ignore_value} if ignore_value is not None else set()))
+        raise ValueError(f"{label} has unknown label values {sorted(found - known)}; expected {_ranges(expected)}")
+    return class_values
+
+
+def _ranges(values: Sequence[int]) -> str:
+    """[0, 1, 2, 3, 255] -> '0-3, 255'."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

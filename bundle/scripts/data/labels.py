@@ -1,0 +1,52 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""From label values to the binary masks of one class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["FOREGROUND", "IGNORED", "binary_label", "class_label", "resize_label", "stack_labels"]
+
+FOREGROUND = 1.0
+IGNORED = 255.0
+
+
+def binary_label(label: Tensor, values: Sequence[int], ignore_value: int | None = None) -> Tensor:
+    """Mask of one class.
+
+    Args:
+        label: uint8, any shape, label values.
+        values: the values that make up the class.
+        ignore_value: value of pixels that count neither as foreground nor as background.
+
+    Returns:
+        float32 of the same shape: 1 foreground, 0 background, 255 ignored.
+    """
+    table = torch.zeros(256)
+    if ignore_value is not None:
+        table[ignore_value] = IGNORED
+    table[list(values)] = FOREGROUND
+    return table[label.long()]
+
+
+def class_label(item: Mapping[str, Any], label: Tensor, class_name: str, values: Sequence[int]) -> Tensor:
+    """`binary_label` with the item's own ``ignore_value``; `values` serve where the class is absent from the item."""
+    return binary_label(label, item["classes"].get(class_name, values), item.get("ignore_value"))
+
+
+def resize_label(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (C, H, W) by nearest neighbour, with pixel centres where the image's bilinear resize has them."""
+    if tuple(label.shape[-2:]) == tuple(size):
+        return label
+    return F.interpolate(label[None], size, mode="nearest-exact")[0]
+
+
+def stack_labels(labels: Sequence[Tensor]) -> Tensor:
+    """Stack (1, H, W) masks to (K, 1, H, W); those of different sizes are brought to the largest height and width."""
+    size = (max(label.shape[-2] for label in labels), max(label.shape[-1] for label in labels))
+    return torch.stack([resize_label(label, size) for label in labels])

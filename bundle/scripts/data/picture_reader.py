@@ -1,0 +1,134 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Pictures and index masks as (H, W) arrays, for MONAI's ``LoadImage``.
+
+MONAI's ``PILReader`` swaps the axes by default, shows palette masks as colours after a conversion and knows no EXIF
+rotation; these two readers give rows before columns, upright, and either a picture in [0, 1] or a mask of indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.data import PILReader
+from monai.utils import MetaKeys
+from PIL import Image, ImageOps
+
+__all__ = ["IndexReader", "PictureReader", "picture_size", "read_index"]
+
+_EXIF_ORIENTATION = 0x0112
+_QUARTER_TURNS = (5, 6, 7, 8)
+
+
+class PictureReader(PILReader):
+    """Read a picture as float32 (H, W, 3) in [0, 1].
+
+    Grey is replicated, palettes become their colours, an alpha channel is dropped, 16 bits are divided by 65535 and the
+    EXIF rotation is applied.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(reverse_indexing=False)
+
+    def read(self, data: Sequence[Any] | Any, **kwargs: Any) -> Image.Image:
+        """Open one file and decode it; a broken one raises a ValueError that names it."""
+        return _open_upright(_single_path(data))
+
+    def get_data(self, img: Image.Image) -> tuple[np.ndarray, dict]:
+        """Return the array and MONAI's metadata."""
+        return _as_unit_rgb(img), _metadata(img, channel_dim=-1)
+
+
+class IndexReader(PILReader):
+    """Read a mask as uint8 (H, W): index of a palette picture, value of a grey one, 0 and 255 of a 1-bit one."""
+
+    def __init__(self) -> None:
+        super().__init__(reverse_indexing=False)
+
+    def read(self, data: Sequence[Any] | Any, **kwargs: Any) -> Image.Image:
+        """Open one file, decode it and check that it can be a mask."""
+        path = _single_path(data)
+        picture = _open_upright(path)
+        return Image.fromarray(_as_index(picture, path))
+
+    def get_data(self, img: Image.Image) -> tuple[np.ndarray, dict]:
+        """Return the array and MONAI's metadata."""
+        return np.array(img), _metadata(img, channel_dim=float("nan"))
+
+
+def read_index(path: str | Path) -> np.ndarray:
+    """Read one mask as uint8 (H, W), without MONAI's metadata."""
+    return _as_index(_open_upright(Path(path)), Path(path))
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Height and width after the EXIF rotation, from the file's header alone."""
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in _QUARTER_TURNS
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no picture {path}") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a readable picture: {error}") from error
+    return (width, height) if turned else (height, width)
+
+
+def _single_path(data: Sequence[Any] | Any) -> Path:
+    paths = [data] if isinstance(data, (str, Path)) else list(data)
+    if len(paths) != 1:
+        raise ValueError(f"expected one picture file, got {len(paths)}: {paths}")
+    return Path(paths[0])
+
+
+def _open_upright(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no picture {path}") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a readable picture: {error}") from error
+
+
+def _as_unit_rgb(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I"):  # 16 bits, "I" in older versions of Pillow
+        grey = np.asarray(picture, dtype=np.float32)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"a grey picture of 16 bits was expected, its values are {grey.min():g} to {grey.max():g}")
+        return np.repeat(grey[..., None] / np.float32(65535), 3, axis=2)
+    if picture.mode == "F":
+        grey = np.asarray(picture, dtype=np.float32)
+        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
+            raise ValueError("a picture of floating point values must lie in [0, 1]")
+        return np.repeat(grey[..., None], 3, axis=2)
+    if picture.mode in ("P", "PA") and "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    return np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
+
+
+def _as_index(picture: Image.Image, path: Path) -> np.ndarray:
+    if picture.mode == "1":
+        return np.asarray(picture.convert("L"))
+    values = np.asarray(picture)
+    if picture.mode in ("LA", "PA"):
+        values = values[..., 0]
+    elif picture.mode in ("RGB", "RGBA"):
+        if (values[..., 0] != values[..., 1]).any() or (values[..., 0] != values[..., 2]).any():
+            raise ValueError(f"{path} is a colour picture, expected a mask of indices (palette or grey PNG)")
+        values = values[..., 0]
+    if values.ndim != 2:
+        raise ValueError(f"{path} has mode {picture.mode}, expected a mask of indices (palette or grey PNG)")
+    if values.size and (values.min() < 0 or values.max() > 255):
+        raise ValueError(f"{path} has label values from {values.min()} to {values.max()}, expected 0 to 255")
+    return np.ascontiguousarray(values.astype(np.uint8))
+
+
+def _metadata(picture: Image.Image, channel_dim: float) -> dict:
+    return {
+        MetaKeys.SPATIAL_SHAPE: np.asarray((picture.height, picture.width)),
+        MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,
+    }

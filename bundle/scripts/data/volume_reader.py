@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Volumes in the canonical orientation: axes run to the patient's left, back and head (LPS), as MONAI spells it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel
+import numpy as np
+import torch
+from monai.data import MetaTensor, NibabelReader
+from monai.transforms import Orientation
+
+__all__ = ["CANONICAL_AXES", "check_same_grid", "is_volume_file", "load_volume"]
+
+CANONICAL_AXES = "LPS"
+_AXIS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
+_SUFFIXES = (".nii", ".nii.gz")
+
+
+def is_volume_file(path: str | Path) -> bool:
+    """Whether the name is that of a NIfTI file."""
+    return str(path).endswith(_SUFFIXES)
+
+
+def load_volume(path: str | Path, *, is_label: bool = False) -> MetaTensor:
+    """Read a 3D NIfTI file in the canonical orientation.
+
+    Args:
+        path: a .nii or .nii.gz file.
+        is_label: read a label map; its values must be whole numbers from 0 to 255.
+
+    Returns:
+        (1, X, Y, Z) with the affine of the canonical grid; float32, or uint8 for a label map.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it can't be read, isn't 3D, or a label map holds other values; the message names the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no volume {path}")
+    try:
+        reader = NibabelReader()
+        array, metadata = reader.get_data(reader.read(path))
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+    ) as error:
+        raise ValueError(f"{path} is not a readable NIfTI volume: {error}") from error
+    except Exception as error:  # zlib.error and others of the decompressors share no base class
+        if type(error).__module__ not in ("zlib", "gzip", "lzma", "struct"):
+            raise
+        raise ValueError(f"{path} is not a readable NIfTI volume: {error}") from error
+    volume: Any = MetaTensor.ensure_torch_and_prune_meta(np.asarray(array, dtype=np.float32), metadata)
+    while volume.ndim > 3 and volume.shape[-1] == 1:
+        volume = volume[..., 0]
+    if volume.ndim != 3:
+        raise ValueError(f"{path} has the shape {tuple(volume.shape)}, expected a 3D volume")
+    volume = Orientation(axcodes=CANONICAL_AXES, labels=_AXIS_LABELS)(volume[None])
+    volume.meta["filename_or_obj"] = str(path)
+    return _as_label(volume, path) if is_label else volume
+
+
+def check_same_grid(image: MetaTensor, label: MetaTensor, *, tolerance: float = 1e-2) -> None:
+    """Raise a ValueError that names both files when their shapes or affines (in mm) differ."""
+    names = f"{image.meta.get('filename_or_obj')} and its label {label.meta.get('filename_or_obj')}"
+    if image.shape[1:] != label.shape[1:]:
+        raise ValueError(f"{names} have different shapes: {tuple(image.shape[1:])} and {tuple(label.shape[1:])}")
+    difference = (image.affine - label.affine).abs().max().item()
+    if difference > tolerance:
+        raise ValueError(f"{names} have different affines (by up to {difference:.3g} mm)")
+
+
+def _as_label(volume: MetaTensor, path: Path) -> MetaTensor:
+    values = torch.unique(volume.as_tensor())
+    wrong = values[~((values >= 0) & (values <= 255) & (values == values.round()))]
+    if len(wrong):
+        shown = ", ".join(f"{value:g}" for value in wrong[:5].tolist())
+        raise ValueError(f"{path} has the label values {shown}; expected whole numbers from 0 to 255")
+    return cast(MetaTensor, volume.to(torch.uint8))

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Features of a frozen backbone in place of the image, kept on disk between runs."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from scripts.data.write_folder import write_file
+
+__all__ = ["EncodeFeaturesd"]
+
+logger = logging.getLogger(__name__)
+
+
+class EncodeFeaturesd(MapTransform):
+    """Replace an image (3, S, S) by ``{level: (C, h, w) float16}``, computed once.
+
+    Inside MONAI's ``CacheDataset`` the features stay in memory; with `cache_dir` they also stay on disk, one file per
+    image. The name of the file is a hash of the backbone's fingerprint, its levels and the image as it enters the
+    backbone: other weights, another preprocessing, size or flip is another file.
+
+    Args:
+        keys: images.
+        backbone: frozen; ``backbone(image (1, 3, S, S)) -> {level: (1, C, h, w)}``, with
+            ``fingerprint() -> str`` and the names of the selected ``levels``.
+        cache_dir: folder for the features; None keeps them off the disk.
+        device: where the backbone runs; None: where it is. Features come back to the CPU.
+        allow_missing_keys: see MONAI.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        backbone: Any,
+        cache_dir: str | Path | None = None,
+        device: str | torch.device | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.backbone = backbone if device is None else backbone.to(device)
+        self.device = device
+        self.cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
+        self._fingerprint: str | None = None
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the images."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            result[key] = self._features(torch.as_tensor(result[key]).contiguous())
+        return result
+
+    def feature_file(self, image: Tensor) -> Path | None:
+        """Where the features of a preprocessed image lie on disk; None without a `cache_dir`."""
+        if self.cache_dir is None:
+            return None
+        if self._fingerprint is None:
+            self._fingerprint = self.backbone.fingerprint()
+        levels = ",".join(self.backbone.levels)
+        digest = hashlib.sha256(f"{self._fingerprint} {levels} {tuple(image.shape)} {image.dtype} ".encode())
+        digest.update(image.numpy().tobytes())
+        name = digest.hexdigest()
+        return self.cache_dir / name[:2] / f"{name}.safetensors"
+
+    def _features(self, image: Tensor) -> dict[str, Tensor]:
+        file = self.feature_file(image)
+        if file is not None and file.is_file():
+            try:
+                return load_file(file)
+            except (SafetensorError, OSError) as error:
+                logger.warning("%s is damaged (%s); its features are computed again", file, error)
+        features = self._encode(image)
+        if file is not None:
+            try:
+                write_file(file, lambda draft: save_file(features, draft))
+            except (SafetensorError, OSError) as error:
+                raise OSError(f"can't write features to {self.cache_dir} ({error}); is the disk full?") from error
+        return features
+
+    @torch.no_grad()
+    def _encode(self, image: Tensor) -> dict[str, Tensor]:
+        if getattr(self.backbone, "training", False):
+            raise ValueError("features can be cached of a frozen backbone in eval mode only; call backbone.eval()")
+        batch = image[None] if self.device is None else image[None].to(self.device)
+        levels = self.backbone(batch)
+        return {level: maps[0].to("cpu", torch.float16).contiguous() for level, maps in levels.items()}

@@ -1,0 +1,54 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Load volumes in the canonical orientation, and cut upright slices out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from torch import Tensor
+
+from scripts.data.volume_reader import check_same_grid, load_volume
+
+__all__ = ["LoadVolumed", "volume_slice"]
+
+
+class LoadVolumed(MapTransform):
+    """Read NIfTI files in the orientation LPS: (1, X, Y, Z), axes to the patient's left, back and head.
+
+    The first key is the image (float32); the others are label maps of the same grid (uint8).
+
+    Args:
+        keys: entries that hold a path.
+        allow_missing_keys: see MONAI.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the paths by MetaTensors."""
+        result = dict(data)
+        image_key = self.keys[0]
+        for key in self.key_iterator(result):
+            result[key] = load_volume(result[key], is_label=key != image_key)
+            if key != image_key and image_key in result:
+                check_same_grid(result[image_key], result[key])
+        return result
+
+
+def volume_slice(volume: Tensor, z: int) -> Tensor:
+    """Cut one slice as it is shown: front on top, the patient's right side on the left.
+
+    Args:
+        volume: (C, X, Y, Z) in the canonical orientation.
+        z: number of the slice, counted from the feet.
+
+    Returns:
+        (C, Y, X), a plain tensor.
+    """
+    plane = volume[..., z]
+    plane = plane.as_tensor() if hasattr(plane, "as_tensor") else plane
+    return plane.transpose(-1, -2).contiguous()
