@@ -1,2 +1,6 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Networks: segmenter, backbones, few-shot hosts and the text-guided plug-in."""
+
+from scripts.networks.segmenter import FeatureExtractor, Segmenter
+
+__all__ = ["FeatureExtractor", "Segmenter"]

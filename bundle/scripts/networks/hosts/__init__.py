@@ -1,2 +1,11 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Few-shot hosts, one file each."""
+
+from scripts.networks.hosts.aligned_matching import AlignedMatching
+from scripts.networks.hosts.base import Host, TrainingTerm
+from scripts.networks.hosts.ifa import IFA
+from scripts.networks.hosts.ifa_released import ReleasedIFA
+from scripts.networks.hosts.matching import Matching
+from scripts.networks.hosts.prototype import Prototype
+
+__all__ = ["IFA", "AlignedMatching", "Host", "Matching", "Prototype", "ReleasedIFA", "TrainingTerm"]

@@ -119,7 +119,7 @@ class SemanticGuidance(nn.Module):
         return torch.cat([fused, host_prototypes[:, sides:]], dim=1)
 
     def host_maps(self, features: Tensor, text: Tensor) -> Tensor:
-        """Maps (N, C, h, w) that the host works with: guided or raw, as ``use_guided_features`` says; text is (N, D)."""
+        """Maps (N, C, h, w) for the host, guided by text (N, D) or raw, as ``use_guided_features`` says."""
         if self.use_guided_features:
             return self.guide(features, text)
         return features

@@ -1,0 +1,314 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""IFA, the Iterative Few-shot Adaptor (Nie et al., CVPR 2024): self-support matching, repeated on query and support.
+
+A query is scored with the support's prototypes, draws prototypes of its own from that, and is scored again. In training
+its prototypes then score the support images, whose masks are known, and so on in turn. The head has no parameters; what
+learns is the backbone (as published) or, with a frozen one, the neck that mixes its levels.
+
+Where the released code mixes episodes, averages in empty masks or compares the wrong output, this class does what the
+paper means; ``ifa_released.py`` does what the code does.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from scripts.networks.blocks.levels import LevelNeck, at_least_float32
+from scripts.networks.blocks.masks import aligned_weights, area_weights
+from scripts.networks.blocks.pooling import masked_averages, mean_over_shots
+from scripts.networks.blocks.self_support import Cells, Matched, match_self, prepare_cells, refine, similarity
+from scripts.networks.hosts.base import Host, TrainingTerm, check_levels
+from scripts.networks.semantic_guidance import SemanticGuidance
+
+__all__ = ["IFA", "IFAContext"]
+
+_WEIGHTS = {
+    "query_refined": 1.0,
+    "query_1": 1.0,
+    "query_self": 1.0,
+    "support_self": 0.2,
+    "support_1": 0.4,
+    "query_2": 0.1,
+    "support_2": 0.1,
+    "query_3": 0.1,
+    "support_3": 0.1,
+}
+"""Weight of every output's cross-entropy; the last four belong to the adaptation stage."""
+
+
+class IFAContext(NamedTuple):
+    """What a prompt leaves behind."""
+
+    foreground: Tensor
+    """(B, C) foreground prototype."""
+    background: Tensor
+    """(B, C) background prototype."""
+    has_foreground: Tensor
+    """(B,) bool: whether any support mask has foreground."""
+    text: Tensor
+    """(B, D) text embedding; D = 0 without guidance."""
+
+
+class IFA(Host):
+    """IFA's head on one map.
+
+    Training terms, with their weights: refined query 1, query 1, query with its own true prototypes 1, support with its
+    own 0.2, support scored by the query 0.4; with ``has_adaptation`` also query and support of two further rounds, 0.1
+    each. The refined query is missing when ``use_refinement`` is off.
+
+    Args:
+        channels: channels per level; needed with a neck or guidance.
+        levels: levels used; exactly one without a neck.
+        neck_channels: width of a learned mixture of the levels on the finest grid; None takes the one level as it is.
+        use_refinement: whether the first query pass is repeated once more.
+        use_global_background: whether a background prototype that crosses between images is averaged over positions
+            first; off as published, where position i of the query's map is used at position i of the support.
+        has_adaptation: whether training adds the two further rounds.
+        guidance: factory ``guidance(channels) -> SemanticGuidance``; its text prototypes are fused after the average
+            over shots. None for none.
+
+    Raises:
+        ValueError: for levels that the backbone lacks, several levels without a neck, or missing channels.
+    """
+
+    align_corners: bool = True
+
+    def __init__(
+        self,
+        channels: Optional[dict[str, int]] = None,
+        *,
+        levels: Sequence[str] = ("c4",),
+        neck_channels: Optional[int] = None,
+        use_refinement: bool = True,
+        use_global_background: bool = False,
+        has_adaptation: bool = False,
+        guidance: Optional[Callable[[dict[str, int]], SemanticGuidance]] = None,
+    ) -> None:
+        super().__init__()
+        self.levels = check_levels("ifa", levels, channels)
+        if neck_channels is None and len(self.levels) != 1:
+            raise ValueError(f"host 'ifa' works on one level unless neck_channels is given, got {list(self.levels)}")
+        if (neck_channels is not None or guidance is not None) and channels is None:
+            raise ValueError("host 'ifa' needs the backbone's channels to build its neck or guidance")
+        widths = dict(channels or {})
+        self.neck: Optional[LevelNeck] = None
+        if neck_channels is not None:
+            self.neck = LevelNeck([widths[level] for level in self.levels], neck_channels)
+        self.guidance: Optional[SemanticGuidance] = None
+        if guidance is not None:
+            self.guidance = guidance({"map": neck_channels or widths[self.levels[0]]})
+        self.use_refinement = bool(use_refinement)
+        self.use_global_background = bool(use_global_background)
+        self.has_adaptation = bool(has_adaptation)
+
+    def encode(
+        self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor] = None
+    ) -> IFAContext:
+        """Average the support's features under its masks.
+
+        Args:
+            support_features: {level: (B, K, C, h, w)}.
+            support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
+            text_embedding: (B, 1, D), needed with guidance.
+        """
+        shots = support_mask.shape[1]
+        raw = self.support_map(support_features)
+        text = raw.new_zeros([support_mask.shape[0], 0])
+        own = raw
+        if self.guidance is not None:
+            text = self.guidance.class_text(text_embedding)
+            raw = self.guidance.perturb(raw)
+            own = self.guidance.host_maps(raw.flatten(0, 1), text.repeat_interleave(shots, dim=0))
+            own = own.unflatten(0, [text.shape[0], shots])
+        prototypes = self.over_shots(self.pool(own, support_mask), support_mask)
+        if self.guidance is not None:
+            prototypes = self.guidance.fuse(prototypes, raw, support_mask, text)
+        return IFAContext(prototypes[:, 0], prototypes[:, 1], self.has_any_foreground(support_mask), text)
+
+    def decode(self, features: dict[str, Tensor], context: IFAContext) -> Tensor:
+        """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, h, w)."""
+        maps = self.query_map(features, context)
+        foreground, background = _columns(context, maps.shape[0])
+        cells = prepare_cells(maps)
+        matched = match_self(cells, foreground, background, foreground)
+        logits = matched.second
+        if self.use_refinement:
+            logits = refine(cells, matched, foreground, background).second
+        # Without any support foreground there is nothing to look for.
+        nothing = torch.tensor([[[10.0], [-10.0]]], dtype=logits.dtype, device=logits.device)
+        logits = torch.where(context.has_foreground.view(-1, 1, 1), logits, nothing)
+        return logits.unflatten(2, [maps.shape[2], maps.shape[3]])
+
+    def training_terms(
+        self,
+        features: dict[str, Tensor],
+        support_features: dict[str, Tensor],
+        support_mask: Tensor,
+        query_mask: Tensor,
+        context: IFAContext,
+    ) -> list[TrainingTerm]:
+        """List the summands of the training loss; support outputs are (B * K, ...), episode by episode.
+
+        Args:
+            features: {level: (B, C, h, w)} of the query.
+            support_features: {level: (B, K, C, h, w)}.
+            support_mask: (B, K, 1, H, W) in {0, 1, 255}.
+            query_mask: (B, 1, H, W) in {0, 1, 255}.
+            context: result of ``encode``.
+        """
+        rounds = 3 if self.has_adaptation else 1
+        outputs = self.outputs(features, support_features, support_mask, query_mask, context, rounds)
+        return [
+            self.term(logits, support_mask.flatten(0, 1) if name.startswith("support") else query_mask, _WEIGHTS[name])
+            for name, logits in outputs.items()
+        ]
+
+    def outputs(
+        self,
+        features: dict[str, Tensor],
+        support_features: dict[str, Tensor],
+        support_mask: Tensor,
+        query_mask: Tensor,
+        context: IFAContext,
+        rounds: int,
+    ) -> dict[str, Tensor]:
+        """All similarities of the training mode, by name.
+
+        Args:
+            features: as in :meth:`training_terms`, like the next four.
+            support_features: see there.
+            support_mask: see there.
+            query_mask: see there.
+            context: see there.
+            rounds: of query pass and support pass.
+
+        Returns:
+            ``query_<round>`` (B, 2, h, w), ``support_<round>`` (B * K, 2, h, w), ``query_self`` and ``support_self``
+            scored with their own true prototypes, and ``query_refined``.
+        """
+        shots = support_mask.shape[1]
+        maps = self.query_map(features, context)
+        support_maps = self.support_map(support_features)
+        if self.guidance is not None:
+            text = context.text.repeat_interleave(shots, dim=0)
+            support_maps = self.guidance.host_maps(support_maps.flatten(0, 1), text).unflatten(0, [-1, shots])
+        cells, support_cells = prepare_cells(maps), prepare_cells(support_maps.flatten(0, 1))
+        foreground, background = _columns(context, maps.shape[0])
+        outputs: dict[str, Tensor] = {}
+        for number in range(1, rounds + 1):
+            query_pass, support_pass = self.iterate(cells, support_cells, foreground, background, shots)
+            if number == 1:
+                if self.use_refinement:
+                    outputs["query_refined"] = refine(cells, query_pass, foreground, background).second
+                outputs["query_1"] = query_pass.second
+                own = self.pool(maps.unsqueeze(1), query_mask.unsqueeze(1))[:, 0].unsqueeze(3)
+                outputs["query_self"] = similarity(cells.unit, own[:, 0], own[:, 1])
+                own = self.pool(support_maps, support_mask).flatten(0, 1).unsqueeze(3)
+                outputs["support_self"] = similarity(support_cells.unit, own[:, 0], own[:, 1])
+            outputs[f"query_{number}"] = query_pass.second
+            outputs[f"support_{number}"] = support_pass.second
+            foreground, background = self.next_prototypes(support_pass, shots)
+        return {name: logits.unflatten(2, maps.shape[2:]) for name, logits in outputs.items()}
+
+    def iterate(
+        self, cells: Cells, support_cells: Cells, foreground: Tensor, background: Tensor, shots: int
+    ) -> tuple[Matched, Matched]:
+        """One round: the query with the support's prototypes, then the supports with the query's.
+
+        Args:
+            cells: of the B queries.
+            support_cells: of the B * K supports.
+            foreground: (B, C, 1).
+            background: (B, C, 1 or P).
+            shots: K.
+        """
+        query_pass = match_self(cells, foreground, background, foreground)
+        support_pass = match_self(
+            support_cells,
+            self.to_supports(query_pass.foreground, shots),
+            self.to_supports(self.crossing(query_pass.background), shots),
+            self.to_supports(foreground, shots),
+        )
+        return query_pass, support_pass
+
+    def next_prototypes(self, support_pass: Matched, shots: int) -> tuple[Tensor, Tensor]:
+        """Prototypes for the next round: the supports' own, averaged over each episode's shots."""
+        foreground = self.from_supports(support_pass.foreground, shots)
+        return foreground, self.crossing(self.from_supports(support_pass.background, shots))
+
+    def to_supports(self, prototypes: Tensor, shots: int) -> Tensor:
+        """Give every episode's prototypes to each of its supports: (B, ...) -> (B * K, ...)."""
+        return prototypes.repeat_interleave(shots, dim=0)
+
+    def from_supports(self, prototypes: Tensor, shots: int) -> Tensor:
+        """Average prototypes over each episode's shots: (B * K, ...) -> (B, ...)."""
+        return prototypes.unflatten(0, [-1, shots]).mean(dim=1)
+
+    def crossing(self, background: Tensor) -> Tensor:
+        """Background prototypes (N, C, P) on their way to another image."""
+        if self.use_global_background:
+            return background.mean(dim=2, keepdim=True)
+        return background
+
+    def pool(self, maps: Tensor, mask: Tensor) -> Tensor:
+        """Foreground and background averages of every shot.
+
+        Args:
+            maps: (B, K, C, h, w).
+            mask: (B, K, 1, H, W).
+
+        Returns:
+            (B, K, 2, C). A mask that vanishes between the sampled points is resized by area instead.
+        """
+        flat = maps.flatten(0, 1)
+        size = [flat.shape[2], flat.shape[3]]
+        weights = aligned_weights(mask.flatten(0, 1), size, flat)
+        vanishes = weights.flatten(2).sum(dim=2).unsqueeze(2).unsqueeze(3) == 0
+        weights = torch.where(vanishes, area_weights(mask.flatten(0, 1), size, flat), weights)
+        return masked_averages(flat, weights).unflatten(0, [mask.shape[0], mask.shape[1]])
+
+    def over_shots(self, prototypes: Tensor, mask: Tensor) -> Tensor:
+        """Average over the shots that have the side: (B, K, 2, C), (B, K, 1, H, W) -> (B, 2, C)."""
+        foreground = mean_over_shots(prototypes[:, :, 0], (mask == 1).flatten(2).any(dim=2))
+        background = mean_over_shots(prototypes[:, :, 1], (mask == 0).flatten(2).any(dim=2))
+        return torch.stack([foreground, background], dim=1)
+
+    def level_map(self, features: dict[str, Tensor]) -> Tensor:
+        """The one map the head works on: {level: (N, C, h, w)} -> (N, C, h, w)."""
+        maps: list[Tensor] = []
+        for level in self.levels:
+            maps.append(at_least_float32(features[level]))
+        if self.neck is not None:
+            return self.neck(maps)
+        return maps[0]
+
+    def query_map(self, features: dict[str, Tensor], context: IFAContext) -> Tensor:
+        """The query's map, guided if the guidance says so: (B, C, h, w)."""
+        maps = self.level_map(features)
+        if self.guidance is not None:
+            maps = self.guidance.host_maps(maps, context.text.expand(maps.shape[0], -1))
+        return maps
+
+    def support_map(self, support_features: dict[str, Tensor]) -> Tensor:
+        """The supports' raw maps: {level: (B, K, C, h, w)} -> (B, K, C, h, w)."""
+        flat: dict[str, Tensor] = {}
+        for level in self.levels:
+            flat[level] = support_features[level].flatten(0, 1)
+        first = support_features[self.levels[0]]
+        return self.level_map(flat).unflatten(0, [first.shape[0], first.shape[1]])
+
+    def has_any_foreground(self, mask: Tensor) -> Tensor:
+        """Whether any support mask of an episode has foreground: (B, K, 1, H, W) -> (B,) bool."""
+        return (mask == 1).flatten(1).any(dim=1)
+
+    def term(self, logits: Tensor, target: Tensor, weight: float) -> TrainingTerm:
+        """Bring an output (N, 2, h, w) to the target's size."""
+        return TrainingTerm(self.upsample(logits, target), target, weight)
+
+
+def _columns(context: IFAContext, batch: int) -> tuple[Tensor, Tensor]:
+    """Prototypes as (B, C, 1) columns; a context of one episode serves a batch of queries."""
+    foreground = context.foreground.unsqueeze(2).expand(batch, -1, -1)
+    return foreground, context.background.unsqueeze(2).expand(batch, -1, -1)
