@@ -2,38 +2,53 @@
 """From public layouts to datalists, from datalists to episodes and fixed evaluation tasks."""
 
 from .chaos_mr import CHAOS_MR_VALUES, read_chaos_mr
+from .chest_xray import read_chest_xray
+from .collate import collate_task
 from .episode_list import EpisodeList, load_episode_list, make_episode_list
 from .episodes import EpisodeDataset, EpisodeSampler
 from .evaluation import EvaluationDataset, PropagationDataset, evaluation_dataset
+from .inference_items import inference_items
+from .isic2018 import ISIC_CLASSES, read_isic2018
 from .items import expand_items, item_id, picture_item, slice_items, volume_item, with_flips
 from .mni152 import read_mni152
 from .protocols import PROTOCOLS
+from .reference_support import ReferenceSupport, read_reference_support
 from .synthetic import SYNTHETIC_CLASSES, read_synthetic, synthetic_classes
 from .voc2012 import VOC_CLASSES, read_voc2012, voc2012_classes
 from .volume_reader import CANONICAL_AXES, load_volume
+from .wbc import WBC_VALUES, read_wbc
 
 __all__ = [
     "CANONICAL_AXES",
     "CHAOS_MR_VALUES",
+    "ISIC_CLASSES",
     "PROTOCOLS",
     "SYNTHETIC_CLASSES",
     "VOC_CLASSES",
+    "WBC_VALUES",
     "EpisodeDataset",
     "EpisodeList",
     "EpisodeSampler",
     "EvaluationDataset",
     "PropagationDataset",
+    "ReferenceSupport",
+    "collate_task",
     "evaluation_dataset",
     "expand_items",
+    "inference_items",
     "item_id",
     "load_episode_list",
     "load_volume",
     "make_episode_list",
     "picture_item",
     "read_chaos_mr",
+    "read_chest_xray",
+    "read_isic2018",
     "read_mni152",
+    "read_reference_support",
     "read_synthetic",
     "read_voc2012",
+    "read_wbc",
     "slice_items",
     "synthetic_classes",
     "voc2012_classes",

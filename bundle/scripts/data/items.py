@@ -21,6 +21,8 @@ from .volume_reader import check_same_grid, is_volume_file, load_volume
 
 __all__ = [
     "Item",
+    "UnknownLabelError",
+    "binary_picture_item",
     "expand_items",
     "item_id",
     "natural_key",
@@ -36,6 +38,11 @@ Values = Mapping[str, Sequence[int]]
 Source = TypeVar("Source")
 
 _NUM_VALUES = 256
+_SOFT_FOREGROUND = range(128, 256)
+
+
+class UnknownLabelError(ValueError):
+    """A mask holds values that its data set doesn't define."""
 
 
 def item_id(item: Mapping[str, Any]) -> str:
@@ -98,6 +105,18 @@ def picture_item(
     }
     if ignore_value is not None:
         item["ignore_value"] = ignore_value
+    return item
+
+
+def binary_picture_item(image: str | Path, label: str | Path, case_id: str, *, class_name: str, **extra: Any) -> Item:
+    """Describe a picture and the 0/255 mask of its one class; soft edges of a resampled mask are cut at 128.
+
+    An empty mask is allowed, one whose values stay below 128 isn't. Errors are those of `picture_item`.
+    """
+    values = {class_name: list(_SOFT_FOREGROUND)}
+    item = picture_item(image, label, case_id, class_values=values, known_values=range(_NUM_VALUES), **extra)
+    if not item["classes"] and (highest := int(read_index(label).max())) > 0:
+        raise UnknownLabelError(f"{label} has label values up to {highest}, expected 0 and 255")
     return item
 
 
@@ -177,7 +196,9 @@ def _class_values(
     known = {value for own in class_values.values() for value in own} if known_values is None else set(known_values)
     if found - known:
         expected = sorted(known | {0} | ({ignore_value} if ignore_value is not None else set()))
-        raise ValueError(f"{label} has unknown label values {sorted(found - known)}; expected {_ranges(expected)}")
+        raise UnknownLabelError(
+            f"{label} has unknown label values {sorted(found - known)}; expected {_ranges(expected)}"
+        )
     return class_values
 
 

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Embeddings of all classes, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from scripts.data.write_folder import write_file
+
+from .encoders import TextEncoder
+from .prompts import read_prompts
+
+__all__ = ["EmbeddingTable", "embedding_table"]
+
+logger = logging.getLogger(__name__)
+
+
+class EmbeddingTable:
+    """Class name -> (T, D), with T sentences per class, the same number for each.
+
+    Nothing is encoded before the first look-up; then all sentences are, at once. With a `cache_file` they are encoded
+    once for all runs, and the encoder isn't loaded again.
+
+    Args:
+        sentences: class name -> a sentence, or several.
+        encoder: frozen text encoder.
+        background_sentence: describes what belongs to no class.
+        cache_file: safetensors file; entries carry the encoder's name, its weights' hash and the sentence.
+        source: where the sentences come from, for messages.
+    """
+
+    def __init__(
+        self,
+        sentences: Mapping[str, str | Sequence[str]],
+        encoder: TextEncoder,
+        background_sentence: str,
+        cache_file: str | Path | None = None,
+        source: str = "the table",
+    ) -> None:
+        self.sentences = {name: [own] if isinstance(own, str) else list(own) for name, own in sentences.items()}
+        lengths = {len(own) for own in self.sentences.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            counts = ", ".join(f"{name} {len(own)}" for name, own in self.sentences.items())
+            raise ValueError(f"every class in {source} needs the same number of sentences, found: {counts or 'none'}")
+        self.encoder = encoder
+        self.background_sentence = background_sentence
+        self.cache_file = None if cache_file is None else Path(cache_file).expanduser()
+        self.source = source
+        self._vectors: dict[str, Tensor] | None = None
+
+    @property
+    def dim(self) -> int:
+        """D; known without encoding."""
+        return self.encoder.dim
+
+    @property
+    def encoder_name(self) -> str:
+        """Name of the encoder."""
+        return self.encoder.name
+
+    @property
+    def background(self) -> Tensor:
+        """(D,) embedding of the background sentence."""
+        return self._all_vectors()[self.background_sentence]
+
+    def __getitem__(self, class_name: str) -> Tensor:
+        """(T, D) embeddings of a class; a KeyError gives the nearest names when it has no description."""
+        if class_name not in self.sentences:
+            near = difflib.get_close_matches(class_name, self.sentences, n=3, cutoff=0.4)
+            hint = f"nearest: {', '.join(near)}" if near else f"described are: {', '.join(self.sentences)}"
+            raise KeyError(f"no description of class {class_name!r} in {self.source}; {hint}")
+        vectors = self._all_vectors()
+        return torch.stack([vectors[sentence] for sentence in self.sentences[class_name]])
+
+    def _all_vectors(self) -> dict[str, Tensor]:
+        if self._vectors is None:
+            wanted = [*dict.fromkeys(sentence for own in self.sentences.values() for sentence in own)]
+            wanted = list(dict.fromkeys([*wanted, self.background_sentence]))
+            stored = self._read_cache()
+            keys = {sentence: self._key(sentence) for sentence in wanted}
+            absent = [sentence for sentence in wanted if keys[sentence] not in stored]
+            if absent:
+                encoded = self.encoder.encode(absent).detach().cpu().float()
+                stored.update({keys[sentence]: row.clone() for sentence, row in zip(absent, encoded, strict=True)})
+                if self.cache_file is not None:
+                    write_file(self.cache_file, lambda draft: save_file(stored, draft))
+            self._vectors = {sentence: stored[keys[sentence]] for sentence in wanted}
+        return self._vectors
+
+    def _read_cache(self) -> dict[str, Tensor]:
+        if self.cache_file is None or not self.cache_file.is_file():
+            return {}
+        try:
+            return load_file(self.cache_file)
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s is damaged (%s); its embeddings are computed again", self.cache_file, error)
+            return {}
+
+    def _key(self, sentence: str) -> str:
+        text = "\n".join((self.encoder.name, self.encoder.fingerprint, sentence))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def embedding_table(
+    prompts_file: str | Path, encoder: TextEncoder, cache_file: str | Path | None = None
+) -> EmbeddingTable:
+    """Table of a file of descriptions, see `scripts.text.prompts`."""
+    prompts = read_prompts(prompts_file)
+    return EmbeddingTable(prompts.sentences, encoder, prompts.background, cache_file, source=str(prompts_file))

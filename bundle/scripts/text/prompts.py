@@ -1,0 +1,55 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Descriptions of classes: one JSON file per data set in ``prompts/``.
+
+``{"dataset": ..., "categories": [{"name": ..., "sentence": ...}, ...], "background": ...}``; a sentence has the form
+``A photo of {class} in which {visual description}.`` A category may give several, as ``"sentences": [...]``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Prompts", "read_prompts"]
+
+
+class Prompts(NamedTuple):
+    """Descriptions of one data set."""
+
+    dataset: str
+    sentences: dict[str, list[str]]
+    background: str
+
+
+def read_prompts(path: str | Path) -> Prompts:
+    """Read a file of descriptions.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it lacks an entry; the message names the file and the entry.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of class descriptions {path}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    missing = [key for key in ("dataset", "categories", "background") if key not in content]
+    if missing:
+        raise ValueError(f"{path} has no {', '.join(missing)}")
+    sentences: dict[str, list[str]] = {}
+    for number, category in enumerate(content["categories"]):
+        name, own = category.get("name"), _sentences(category)
+        if not name or not own:
+            raise ValueError(f"category {number} in {path} needs a name and a sentence, it has: {', '.join(category)}")
+        if name in sentences:
+            raise ValueError(f"{path} describes {name!r} twice")
+        sentences[name] = own
+    return Prompts(content["dataset"], sentences, content["background"])
+
+
+def _sentences(category: dict[str, Any]) -> list[str]:
+    several = category.get("sentences", [])
+    return [sentence for sentence in (category.get("sentence"), *several) if sentence]
