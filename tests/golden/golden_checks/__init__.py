@@ -1,0 +1,8 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Which method's cases are checked by what."""
+
+from golden_checks.cdtg import check_cdtg
+from golden_checks.ifa import check_ifa
+
+BUILT = {"cdtg": check_cdtg, "ifa": check_ifa}
+NOT_BUILT = ("dmtnet", "lsms", "patnet", "pmms", "qnet", "vlsm")
