@@ -17,5 +17,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
         cases: list[Case] = discover()
         metafunc.parametrize("case", cases, ids=[f"{case.method}/{case.path.stem}" for case in cases])
-    if "method" in metafunc.fixturenames:
-        metafunc.parametrize("method", sorted(folder.name for folder in method_folders()))
+    if "method_folder" in metafunc.fixturenames:
+        metafunc.parametrize("method_folder", sorted(folder.name for folder in method_folders()))

@@ -16,10 +16,10 @@ def test_there_are_golden_cases() -> None:
     assert method_folders(), f"no method folder with case_*.safetensors under {golden_root()}"
 
 
-def test_method_is_known(method: str) -> None:
-    if method in NOT_BUILT:
-        pytest.skip(f"method {method!r} is not built yet")
-    assert method in BUILT, f"no golden check for method {method!r}; built: {sorted(BUILT)}"
+def test_method_is_known(method_folder: str) -> None:
+    if method_folder in NOT_BUILT:
+        pytest.skip(f"method {method_folder!r} is not built yet")
+    assert method_folder in BUILT, f"no golden check for method {method_folder!r}; built: {sorted(BUILT)}"
 
 
 def test_case(case: Case) -> None:
