@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""What the benchmarks share: timing two implementations in turn, peak memory, the table and its JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own chatter
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+__all__ = ["compare", "peak_mib", "report", "run"]
+
+Rows = list[dict[str, Any]]
+
+
+def compare(
+    name: str,
+    ours: Callable[[], Any],
+    naive: Callable[[], Any],
+    *,
+    max_difference: float,
+    rounds: int = 7,
+    minimum_s: float = 0.05,
+) -> dict[str, Any]:
+    """Time two ways to the same result in one process, in turn, so that a busy machine hurts both alike.
+
+    Args:
+        name: of the row.
+        ours: the way of this project.
+        naive: the literal way.
+        max_difference: largest absolute difference of their results.
+        rounds: pairs of measurements; the medians are compared.
+        minimum_s: a measurement repeats its call until this time has passed and divides.
+
+    Returns:
+        A row of the table.
+    """
+    ours_mib, naive_mib = peak_mib(ours), peak_mib(naive)
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for call, measured in zip((ours, naive), times, strict=True):
+            measured.append(_seconds_per_call(call, minimum_s))
+    ours_s, naive_s = statistics.median(times[0]), statistics.median(times[1])
+    return {
+        "name": name,
+        "ours_s": ours_s,
+        "naive_s": naive_s,
+        "ratio": naive_s / ours_s,
+        "ours_mib": ours_mib,
+        "naive_mib": naive_mib,
+        "max_difference": max_difference,
+    }
+
+
+def peak_mib(call: Callable[[], Any]) -> float:
+    """Most memory that torch holds at a time during a call beyond what it held before, in MiB."""
+    call()
+    gc.collect()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        result = call()
+    held = highest = 0
+    events = profiler.profiler.kineto_results.events()
+    for _, size in sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"):
+        held += size
+        highest = max(highest, held)
+    del result
+    return highest / 2**20
+
+
+def report(rows: Sequence[dict[str, Any]]) -> str:
+    """Format the rows as a table."""
+    lines = [f"{'what':44} {'ours':>10} {'literal':>10} {'ratio':>7} {'ours':>9} {'literal':>9} {'max. diff.':>10}"]
+    lines += [
+        f"{row['name']:44} {row['ours_s'] * 1e3:7.2f} ms {row['naive_s'] * 1e3:7.1f} ms {row['ratio']:7.1f} "
+        f"{row['ours_mib']:5.1f} MiB {row['naive_mib']:5.0f} MiB {row['max_difference']:10.1e}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def run(benchmark: Callable[[], Rows], description: str | None) -> None:
+    """Command line of a benchmark: run it on one thread, print the table, write ``--json FILE`` if asked.
+
+    Args:
+        benchmark: returns the rows.
+        description: of the command.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = benchmark()
+    print(report(rows))
+    if arguments.json:
+        partial = arguments.json.with_name(arguments.json.name + ".part")
+        partial.write_text(json.dumps(rows, indent=2) + "\n")
+        partial.replace(arguments.json)
+
+
+def _seconds_per_call(call: Callable[[], Any], minimum_s: float) -> float:
+    count, start = 0, time.perf_counter()
+    while True:
+        call()
+        count += 1
+        passed = time.perf_counter() - start
+        if passed >= minimum_s:
+            return passed / count
