@@ -174,7 +174,7 @@ def test_refinement_follows_the_host() -> None:
     assert torch.allclose(refined(image, support_image, support_label), expected, atol=1e-4)
     extract = FeatureExtractor(refined)
     features = extract(image)
-    assert set(features) == set(extract.channels) == {"c4", IMAGE}
+    assert set(features) == set(extract.levels) == {"c4", IMAGE}
     support = {level: value[:, None] for level, value in extract(support_image[:, 0]).items()}
     assert torch.allclose(refined(features, support, support_label), expected, atol=1e-4)
     del support[IMAGE]

@@ -6,5 +6,6 @@ their modules.
 """
 
 from scripts.apps.config_check import refuse_unknown_ids, require_folder
+from scripts.apps.model_file import write_model
 
-__all__ = ["refuse_unknown_ids", "require_folder"]
+__all__ = ["refuse_unknown_ids", "require_folder", "write_model"]

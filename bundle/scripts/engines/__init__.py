@@ -2,5 +2,8 @@
 """What MONAI's engines lack for episodes."""
 
 from scripts.engines.prepare_batch import PrepareEpisode
+from scripts.engines.prepare_task import PrepareTask
+from scripts.engines.prepare_volume import PrepareVolume
+from scripts.engines.trainable import trainable_parameters
 
-__all__ = ["PrepareEpisode"]
+__all__ = ["PrepareEpisode", "PrepareTask", "PrepareVolume", "trainable_parameters"]

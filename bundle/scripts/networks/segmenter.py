@@ -8,7 +8,7 @@ Wherever an image is taken its features are taken too, so that the backbone runs
 classes, hosts or corrections.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from scripts.networks.hosts.base import Host
 from scripts.networks.stored_prompt import StoredPrompt
 
-__all__ = ["IMAGE", "FeatureExtractor", "Prompt", "Segmenter", "map_tensors"]
+__all__ = ["IMAGE", "FeatureExtractor", "Prompt", "Segmenter", "described_network", "map_tensors"]
 
 Features = dict[str, Tensor]
 IMAGE = "image"
@@ -62,7 +62,7 @@ class Segmenter(nn.Module):
         self.backbone: Any = backbone.select(host.levels)  # type: ignore[operator]
         self.host: Any = host
         self.refinement: Any = refinement
-        self.stored = StoredPrompt(self.host.levels)
+        self.stored = StoredPrompt(tuple(self.host.levels))
         self.align_corners: bool = host.align_corners
         self.signature: Tensor
         self.register_buffer("signature", _encode_text(self.description()), persistent=True)
@@ -244,33 +244,40 @@ class Segmenter(nn.Module):
         return {level: features[level] for level in self.host.levels}
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
-        found = state_dict.get(prefix + "signature")
-        if found is not None and _decode_text(found) != self.description():
-            raise ValueError(f"the checkpoint is of {_decode_text(found)}; the network is {self.description()}")
+        found = described_network(state_dict, prefix)
+        if found is not None and found != self.description():
+            raise ValueError(f"the checkpoint is of {found}; the network is {self.description()}")
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
-class FeatureExtractor(nn.Module):
-    """The segmenter's first step as a module, for transforms that cache features.
+class FeatureExtractor:
+    """The segmenter's first step by itself, for transforms that cache features.
 
     Args:
-        segmenter: whose features are computed.
+        segmenter: whose features are computed; its backbone is frozen.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
-        super().__init__()
-        self.segmenter = segmenter
-        self.channels: dict[str, int] = {level: segmenter.backbone.channels[level] for level in segmenter.host.levels}
-        if segmenter.refinement is not None:
-            self.channels[IMAGE] = 3
+    training = False
 
-    def forward(self, image: Tensor) -> Features:
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+        self.levels: tuple[str, ...] = tuple(segmenter.host.levels) + (() if segmenter.refinement is None else (IMAGE,))
+
+    def __call__(self, image: Tensor) -> Features:
         """Compute {level: (B, C, h, w)} of images (B, 3, H, W)."""
         return self.segmenter.features(image)
 
     def fingerprint(self) -> str:
         """Identify the backbone's weights, levels and preprocessing."""
         return self.segmenter.backbone.fingerprint()
+
+
+def described_network(state: Mapping[str, Any], prefix: str = "") -> str | None:
+    """Read which network a state is of, as ``Segmenter.description``; None when the state doesn't say."""
+    signature = state.get(prefix + "signature")
+    if signature is None:
+        return None
+    return bytes(signature.tolist()).rstrip(b"\0").decode(errors="replace")
 
 
 def resize_logits(logits: Tensor, size: tuple[int, int] | None, align_corners: bool) -> Tensor:
@@ -331,7 +338,3 @@ def _encode_text(text: str) -> Tensor:
     if len(data) > _SIGNATURE_BYTES:
         raise ValueError(f"description of the network is longer than {_SIGNATURE_BYTES} bytes: {text}")
     return torch.tensor(list(data.ljust(_SIGNATURE_BYTES, b"\0")), dtype=torch.uint8)
-
-
-def _decode_text(data: Tensor) -> str:
-    return bytes(data.tolist()).rstrip(b"\0").decode(errors="replace")

@@ -7,6 +7,7 @@ from .intensity import ScaleIntensityBodyd, ScaleIntensityWindowd, body_range, s
 from .load_item import LoadItemd, load_picture, load_picture_label
 from .load_volume import LoadVolumed, volume_slice
 from .resize_image import ResizeImaged
+from .save_result import SaveResultd
 
 __all__ = [
     "EncodeFeaturesd",
@@ -14,6 +15,7 @@ __all__ = [
     "LoadItemd",
     "LoadVolumed",
     "ResizeImaged",
+    "SaveResultd",
     "ScaleIntensityBodyd",
     "ScaleIntensityWindowd",
     "body_range",

@@ -48,7 +48,7 @@ class EncodeFeaturesd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.backbone = backbone if device is None else backbone.to(device)
+        self.backbone = backbone
         self.device = device
         self.cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
         self._fingerprint: str | None = None

@@ -1,0 +1,54 @@
+# Two commands for a new user: `make quickstart` and `make test`. Both set the environment up first.
+#
+#   PYTHON=...   use this interpreter, with everything installed, instead of the project's own environment
+#   THREADS=...  threads of the numerical libraries in tests and benchmarks (default 1: same sums on every machine)
+
+VENV := .venv
+PYTHON ?= $(VENV)/bin/python
+BASE_PYTHON ?= python3
+THREADS ?= 1
+BUNDLE := bundle
+MODEL := $(BUNDLE)/models/model.pt
+
+SINGLE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup model quickstart test test-all lint bench clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+ifeq ($(PYTHON),$(VENV)/bin/python)
+setup: $(STAMP) $(MODEL)  ## make the environment and the default model
+$(STAMP): requirements.txt requirements-dev.txt requirements-quickstart.txt
+	$(BASE_PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(STAMP)
+$(MODEL): $(STAMP)
+else
+setup: $(MODEL)
+endif
+
+model: $(MODEL)  ## write bundle/models/model.pt
+$(MODEL): bundle/configs/model.json bundle/configs/inference.json
+	cd $(BUNDLE) && $(abspath $(PYTHON)) -m monai.bundle run --config_file "['configs/inference.json', 'configs/model.json']"
+
+quickstart: setup  ## train a little, segment a brain volume from one annotated slice, write quickstart/report.md
+	cd $(BUNDLE) && $(abspath $(PYTHON)) -m scripts.apps.quickstart --output_dir ../quickstart
+
+lint: setup  ## ruff and mypy
+	$(PYTHON) -m ruff check bundle tests benchmarks
+	$(PYTHON) -m ruff format --check bundle tests benchmarks
+	$(PYTHON) -m mypy
+
+test: lint  ## what CI runs: lint, types, and the tests without the slow ones
+	$(SINGLE) $(PYTHON) -m pytest -m "not slow"
+
+test-all: lint  ## with the slow ones
+	$(SINGLE) $(PYTHON) -m pytest
+
+bench: setup  ## every benchmark, each printing ratios within one run
+	set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(SINGLE) $(PYTHON) $$file; done
+
+clean:  ## remove what setup and the workflows wrote
+	rm -rf $(VENV) quickstart $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts

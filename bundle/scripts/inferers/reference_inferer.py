@@ -1,0 +1,122 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Whole volumes with annotated images of other cases as supports: the few-shot literature's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from monai.inferers import Inferer
+from torch import Tensor
+from torch.nn import functional as F
+
+from scripts.data.reference_support import ReferenceSupport, SupportPart
+from scripts.inferers.propagation import PropagationResult, SliceReport
+from scripts.networks.segmenter import Prompt, Segmenter
+
+__all__ = ["ReferenceInferer"]
+
+
+class ReferenceInferer(Inferer):
+    """Segment a volume slice by slice; labels compete by the largest logit.
+
+    A slice takes the part of the support whose relative height in the stack is nearest to its own. The backbone runs
+    once per slice and once per support image, whatever the number of labels.
+
+    Args:
+        support: from ``read_reference_support``.
+        image_size: side of the square that a slice is resized to.
+        batch_size: slices that pass the backbone together.
+        probability: also return the foreground probability.
+        progress: called with (stage, done, total).
+    """
+
+    def __init__(
+        self,
+        support: ReferenceSupport,
+        *,
+        image_size: int = 400,
+        batch_size: int = 4,
+        probability: bool = False,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.support = support
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.probability = probability
+        self.progress = progress
+
+    def __call__(self, inputs: Tensor, network: Any) -> PropagationResult:  # type: ignore[override]
+        """Segment one volume.
+
+        Args:
+            inputs: (1, 1, X, Y, Z) in [0, 1], canonical orientation.
+            network: a Segmenter, possibly wrapped for several processes.
+
+        Returns:
+            ``label`` (1, 1, X, Y, Z) with the supports' label values, ``probability`` of any label where asked for, and
+            a report per slice.
+        """
+        segmenter: Segmenter = getattr(network, "module", network)
+        if inputs.ndim != 5 or inputs.shape[:2] != (1, 1):
+            raise ValueError(f"inputs must be (1, 1, X, Y, Z), got {tuple(inputs.shape)}")
+        stack = rearrange(torch.as_tensor(inputs), "1 1 x y z -> z 1 y x")
+        prompts = self._prompts(segmenter, stack.device)
+        label = torch.zeros(stack.shape, dtype=torch.int32, device=stack.device)
+        score = torch.full(stack.shape, -torch.inf, device=stack.device)
+        height, width = int(stack.shape[2]), int(stack.shape[3])
+        for start in range(0, len(stack), self.batch_size):
+            numbers = list(range(start, min(start + self.batch_size, len(stack))))
+            images = F.interpolate(stack[numbers].float(), [self.image_size] * 2, mode="bilinear").expand(-1, 3, -1, -1)
+            features = segmenter.features(images)
+            for value, parts in prompts.items():
+                chosen = [_nearest([position for _, position in parts], z / max(1, len(stack) - 1)) for z in numbers]
+                for part in set(chosen):
+                    members = [i for i, number in enumerate(chosen) if number == part]
+                    logits = segmenter.segment(
+                        {level: maps[members] for level, maps in features.items()}, parts[part][0], (height, width)
+                    )
+                    slices = [numbers[i] for i in members]
+                    margin = (logits[:, 1:] - logits[:, :1]).float()
+                    wins = margin > score[slices]
+                    label[slices] = torch.where(wins & (margin > 0), value, label[slices])
+                    score[slices] = torch.where(wins, margin, score[slices])
+            if self.progress is not None:
+                self.progress("segmenting", numbers[-1] + 1, len(stack))
+        probability = score.sigmoid()
+        return PropagationResult(
+            label=rearrange(label, "z 1 y x -> 1 1 x y z"),
+            probability=rearrange(probability, "z 1 y x -> 1 1 x y z") if self.probability else None,
+            slices=_reports(label[:, 0].cpu().numpy(), probability[:, 0].cpu().numpy(), list(prompts)),
+            predicted_dice={},
+            slice_axis=2,
+            seconds={},
+        )
+
+    def _prompts(self, segmenter: Segmenter, device: torch.device) -> dict[int, list[tuple[Prompt, float | None]]]:
+        features = segmenter.features(self.support.images.to(device))
+
+        def encode(part: SupportPart) -> Prompt:
+            own = {level: maps[list(part.images)][None] for level, maps in features.items()}
+            return segmenter.encode_prompt(own, part.label[None].to(device))
+
+        return {value: [(encode(part), part.position) for part in parts] for value, parts in self.support.parts.items()}
+
+
+def _nearest(positions: list[float | None], height: float) -> int:
+    return int(np.argmin([0.0 if position is None else abs(position - height) for position in positions]))
+
+
+def _reports(label: np.ndarray, probability: np.ndarray, values: list[int]) -> list[SliceReport]:
+    """Per slice and label: area, and how sure the network is of the pixels it gave the label."""
+    reports = []
+    for z in range(len(label)):
+        for value in values:
+            mask = label[z] == value
+            confidence = float(2 * probability[z][mask].mean() - 1) if mask.any() else 1.0
+            reports.append(SliceReport(z, value, int(mask.sum()), round(confidence, 4)))
+    return reports
