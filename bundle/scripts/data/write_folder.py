@@ -13,7 +13,7 @@ __all__ = ["write_file", "write_folder"]
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a draft beside the folder and rename it; of several processes that try, the first one wins.
+    """Fill a draft beside the folder and rename it; several processes may try, with equal contents.
 
     Args:
         folder: must not exist, or be a leftover that `fill` may replace.
@@ -29,8 +29,10 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         except OSError:
             if not folder.is_dir():
                 raise
-            for path in sorted(draft.iterdir()):  # another process was first, or files are missing: same contents
-                path.replace(folder / path.name)
+            for path in sorted(path for path in draft.rglob("*") if path.is_file()):
+                target = folder / path.relative_to(draft)  # another process was first, or files are missing
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -1,0 +1,98 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from scripts.data.volume_reader import check_same_grid, load_volume
+
+
+def save(path: Path, values: np.ndarray, affine: np.ndarray) -> Path:
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    return path
+
+
+@pytest.mark.parametrize("codes", ["LPS", "RAS", "LAS", "PSR", "IRA"])
+def test_any_orientation_becomes_left_back_head(tmp_path: Path, codes: str) -> None:
+    canonical = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
+    affine = np.diag([-2.0, -3.0, 4.0, 1.0])  # axes to the left, back and head in nibabel's RAS world
+    image = nibabel.Nifti1Image(canonical, affine)
+    target = nibabel.orientations.axcodes2ornt(codes)
+    turned = image.as_reoriented(nibabel.orientations.ornt_transform(nibabel.orientations.axcodes2ornt("LPS"), target))
+    assert "".join(nibabel.aff2axcodes(turned.affine)) == codes
+    nibabel.save(turned, tmp_path / "v.nii.gz")
+    volume = load_volume(tmp_path / "v.nii.gz")
+    np.testing.assert_array_equal(volume[0].numpy(), canonical)
+    np.testing.assert_allclose(volume.affine.numpy(), affine)
+    assert volume.dtype == torch.float32
+
+
+def test_labels_are_whole_numbers_in_uint8(tmp_path: Path) -> None:
+    path = save(tmp_path / "l.nii.gz", np.array([0.0, 1, 4, 255]).reshape(2, 2, 1), np.eye(4))
+    label = load_volume(path, is_label=True)
+    assert label.dtype == torch.uint8
+    assert sorted(label.unique().tolist()) == [0, 1, 4, 255]
+
+
+def test_trailing_axis_of_one_is_dropped(tmp_path: Path) -> None:
+    path = save(tmp_path / "v.nii.gz", np.zeros((2, 3, 4, 1), np.float32), np.eye(4))
+    assert load_volume(path).shape == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_label", "message"),
+    [
+        ("text", False, "not a readable NIfTI"),
+        ("cut", False, "not a readable NIfTI"),
+        ("empty", False, "not a readable NIfTI"),
+        ("4d", False, r"shape \(2, 2, 2, 3\), expected a 3D volume"),
+        ("fraction", True, "label values 0.5"),
+        ("negative", True, "label values -1"),
+        ("large", True, "label values 300"),
+    ],
+)
+def test_malformed_volumes_name_the_file(tmp_path: Path, content: str, is_label: bool, message: str) -> None:
+    path = tmp_path / "case_9.nii.gz"
+    if content == "text":
+        path.write_text("not a volume")
+    elif content == "empty":
+        path.write_bytes(b"")
+    elif content == "cut":
+        save(path, np.random.default_rng(0).normal(size=(20, 20, 20)), np.eye(4))
+        path.write_bytes(path.read_bytes()[:5000])
+    elif content == "4d":
+        save(path, np.zeros((2, 2, 2, 3), np.float32), np.eye(4))
+    else:
+        value = {"fraction": 0.5, "negative": -1.0, "large": 300.0}[content]
+        save(path, np.full((2, 2, 2), value, np.float32), np.eye(4))
+    with pytest.raises(ValueError, match=message) as caught:
+        load_volume(path, is_label=is_label)
+    assert "case_9.nii.gz" in str(caught.value)
+
+
+def test_gzip_of_garbage_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "g.nii.gz"
+    path.write_bytes(gzip.compress(b"\0" * 400))
+    with pytest.raises(ValueError, match=r"g\.nii\.gz is not a readable NIfTI"):
+        load_volume(path)
+
+
+def test_missing_volume(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no volume .*x\.nii\.gz"):
+        load_volume(tmp_path / "x.nii.gz")
+
+
+def test_grids_must_agree(tmp_path: Path) -> None:
+    image = load_volume(save(tmp_path / "i.nii.gz", np.zeros((2, 3, 4), np.float32), np.eye(4)))
+    other = load_volume(save(tmp_path / "o.nii.gz", np.zeros((2, 3, 5), np.float32), np.eye(4)))
+    shifted = load_volume(save(tmp_path / "s.nii.gz", np.zeros((2, 3, 4), np.float32), np.diag([1, 1, 2.5, 1])))
+    check_same_grid(image, image)
+    with pytest.raises(ValueError, match=r"i\.nii\.gz.*o\.nii\.gz have different shapes: \(2, 3, 4\) and \(2, 3, 5\)"):
+        check_same_grid(image, other)
+    with pytest.raises(ValueError, match="different affines"):
+        check_same_grid(image, shifted)
