@@ -31,7 +31,7 @@ def test_malformed_folders(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="neither images nor CXR_png"):
         read_chest_xray(tmp_path)
     save_picture(tmp_path / "images" / "a.png")
-    with pytest.raises(FileNotFoundError, match="none of the 1 pictures in .* has a mask"):
+    with pytest.raises(FileNotFoundError, match=r"none of the 1 pictures in .* has a mask"):
         read_chest_xray(tmp_path)
     save_mask(tmp_path / "masks" / "a.png", square_mask(1))
     with pytest.raises(ValueError, match=r"a\.png has label values up to 1, expected 0 and 255"):

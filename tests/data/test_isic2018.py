@@ -47,7 +47,7 @@ def test_folders_of_diagnoses(folder: Path, named: bool) -> None:
     }
     (folder / "class_id.csv").unlink()
     if named:
-        assert [list(item["classes"])[0] for item in read_isic2018(folder)] == list(DIAGNOSES.values())
+        assert [next(iter(item["classes"])) for item in read_isic2018(folder)] == list(DIAGNOSES.values())
     else:
         with pytest.raises(ValueError, match="has no class '1', '2', '3'"):
             read_isic2018(folder)
