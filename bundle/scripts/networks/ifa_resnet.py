@@ -20,7 +20,9 @@ def ifa_resnet50() -> Any:
         A timm network with random weights, in evaluation mode; ``forward_features`` gives (N, 1024, H / 8, W / 8).
     """
     block: Any = Bottleneck
-    network: Any = ResNet(block, (3, 4, 6, 3), stem_type="deep", stem_width=64, output_stride=8, num_classes=0)
+    network: Any = ResNet(
+        block, (3, 4, 6, 3), stem_type="deep", stem_width=64, output_stride=8, num_classes=0, zero_init_last=False
+    )
     network.layer3[-1].act3 = nn.Identity()
     network.layer4 = nn.Identity()
     return network.eval()

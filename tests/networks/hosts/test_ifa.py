@@ -1,0 +1,246 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from scripts.losses import EpisodeLoss
+from scripts.networks.blocks.levels import LevelNeck
+from scripts.networks.hosts import IFA, ReleasedIFA
+from scripts.networks.semantic_guidance import SemanticGuidance
+
+LEVELS = ("c3", "c4", "c5")
+TEXT_DIM = 8
+
+
+@pytest.mark.parametrize(("batch", "shots"), [(1, 1), (2, 1), (1, 5), (2, 5)])
+def test_a_batch_equals_its_episodes(
+    make_network: Any, make_episode: Any, take: Any, channels: Any, batch: int, shots: int
+) -> None:
+    torch.manual_seed(0)
+    host = IFA(channels, levels=LEVELS, neck_channels=16, has_adaptation=True)
+    network = make_network(host)
+    episode = make_episode(batch, shots)
+    query, support, masks = episode
+    context = host.encode(support, masks[:, :shots])
+    logits = host.decode(query, context)
+    terms = host.training_terms(query, support, masks[:, :shots], masks[:, shots], context)
+    assert logits.shape == (batch, 2, 12, 12)
+    for index in range(batch):
+        query, support, masks = take(episode, index)
+        torch.testing.assert_close(network(query, support, masks[:, :shots]), logits[index : index + 1])
+        alone = host.training_terms(
+            query, support, masks[:, :shots], masks[:, shots], host.encode(support, masks[:, :shots])
+        )
+        for mine, all_terms in zip(alone, terms, strict=True):
+            count = mine.logits.shape[0]
+            rows = slice(index * count, (index + 1) * count)
+            torch.testing.assert_close(mine.logits, all_terms.logits[rows], rtol=1e-4, atol=1e-4)
+            assert torch.equal(mine.target, all_terms.target[rows])
+
+
+def test_finds_the_object(make_network: Any, make_episode: Any, channels: Any) -> None:
+    query, support, masks = make_episode(4, 1, seed=3)
+    logits = make_network(IFA(channels, levels=LEVELS, neck_channels=30))(query, support, masks[:, :1])
+    predicted = F.interpolate(logits, masks.shape[-2:], mode="bilinear", align_corners=True).argmax(1) == 1
+    truth = masks[:, 1, 0] == 1
+    dice = 2 * (predicted & truth).sum((1, 2)) / (predicted.sum((1, 2)) + truth.sum((1, 2)))
+    assert dice.min() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("use_refinement", "has_adaptation", "weights"),
+    [
+        (True, False, [1.0, 1.0, 1.0, 0.2, 0.4]),
+        (False, False, [1.0, 1.0, 0.2, 0.4]),
+        (True, True, [1.0, 1.0, 1.0, 0.2, 0.4, 0.1, 0.1, 0.1, 0.1]),
+    ],
+)
+def test_training_terms(make_episode: Any, use_refinement: bool, has_adaptation: bool, weights: list[float]) -> None:
+    query, support, masks = make_episode(2, 3)
+    host = IFA(use_refinement=use_refinement, has_adaptation=has_adaptation)
+    context = host.encode(support, masks[:, :3])
+    terms = host.training_terms(query, support, masks[:, :3], masks[:, 3], context)
+    assert [term.weight for term in terms] == weights
+    for term in terms:
+        of_support = term.weight in (0.2, 0.4) or term.target.shape[0] == 6
+        assert torch.equal(term.target, masks[:, :3].flatten(0, 1) if of_support else masks[:, 3])
+        assert term.logits.shape == (term.target.shape[0], 2, *term.target.shape[2:])
+
+
+def test_the_last_query_term_is_what_decode_gives(make_episode: Any) -> None:
+    query, support, masks = make_episode(2, 1)
+    for use_refinement in (True, False):
+        host = IFA(use_refinement=use_refinement)
+        context = host.encode(support, masks[:, :1])
+        terms = host.training_terms(query, support, masks[:, :1], masks[:, 1], context)
+        torch.testing.assert_close(terms[0].logits, host.upsample(host.decode(query, context), masks[:, 1]))
+
+
+def test_source_training_runs_one_round(make_episode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    query, support, masks = make_episode(1, 1)
+    rounds: list[int] = []
+    original = IFA.iterate
+    monkeypatch.setattr(IFA, "iterate", lambda *arguments: rounds.append(1) or original(*arguments))
+    for has_adaptation, expected in ((False, 1), (True, 3)):
+        host = IFA(has_adaptation=has_adaptation)
+        rounds.clear()
+        host.training_terms(query, support, masks[:, :1], masks[:, 1], host.encode(support, masks[:, :1]))
+        assert len(rounds) == expected
+
+
+def test_vanishing_mask_is_pooled_by_area(make_episode: Any) -> None:
+    _, support, masks = make_episode()
+    mask = torch.zeros_like(masks[:, :1])
+    mask[..., 3, 3] = 1  # between the sampled points of a 6 x 6 grid with aligned corners
+    released = ReleasedIFA().encode(support, mask)
+    corrected = IFA().encode(support, mask)
+    assert released.foreground.abs().max() == 0
+    torch.testing.assert_close(corrected.foreground[0], support["c4"][0, 0, :, 0, 0], rtol=1e-3, atol=0)
+
+
+def test_empty_masks(make_network: Any, make_episode: Any) -> None:
+    query, support, masks = make_episode(1, 2)
+    one_empty = masks[:, :2].clone()
+    one_empty[:, 1] = 0
+    first = {level: value[:, :1] for level, value in support.items()}
+    alone = IFA().encode(first, one_empty[:, :1])
+    torch.testing.assert_close(IFA().encode(support, one_empty).foreground, alone.foreground)
+    torch.testing.assert_close(ReleasedIFA().encode(support, one_empty).foreground, alone.foreground / 2)
+    nothing = make_network(IFA())(query, support, torch.zeros_like(one_empty))
+    assert (nothing.argmax(1) == 0).all()
+
+
+def test_all_ignored_query_mask(make_episode: Any, channels: Any) -> None:
+    query, support, masks = make_episode()
+    host = IFA(channels, levels=LEVELS, neck_channels=16)
+    unknown = torch.full_like(masks[:, 1], 255)
+    terms = host.training_terms(query, support, masks[:, :1], unknown, host.encode(support, masks[:, :1]))
+    loss = EpisodeLoss()(terms, unknown)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in host.parameters())
+
+
+def test_zero_features_are_finite(make_network: Any, make_episode: Any) -> None:
+    query, support, masks = make_episode()
+    query["c4"][..., :3, :] = 0
+    assert torch.isfinite(make_network(IFA())(query, support, masks[:, :1])).all()
+
+
+def test_released_mixes_episodes(make_episode: Any, take: Any) -> None:
+    """The defect is in the support passes only; one episode, or one shot, is not affected."""
+    episode = make_episode(2, 2)
+    for kind, is_mixed in ((IFA, False), (ReleasedIFA, True)):
+        host = kind()
+        together, alone = (
+            host.training_terms(q, s, m[:, :2], m[:, 2], host.encode(s, m[:, :2]))
+            for q, s, m in (episode, take(episode, 0))
+        )
+        torch.testing.assert_close(together[0].logits[:1], alone[0].logits, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(together[4].logits[:2], alone[4].logits, rtol=1e-3, atol=1e-3) is not is_mixed
+
+
+def test_released_without_refinement_compares_the_wrong_output(make_episode: Any) -> None:
+    query, support, masks = make_episode()
+    host = ReleasedIFA(use_refinement=False)
+    context = host.encode(support, masks[:, :1])
+    terms = host.training_terms(query, support, masks[:, :1], masks[:, 1], context)
+    second = host.outputs(query, support, masks[:, :1], masks[:, 1], context, 2)["query_2"]
+    torch.testing.assert_close(terms[3].logits, host.upsample(second, masks[:, 0]))
+    assert torch.equal(terms[3].target, masks[:, 0])
+
+
+def test_the_neck_starts_as_the_identity(make_episode: Any, channels: Any) -> None:
+    query, _, _ = make_episode()
+    neck = LevelNeck([channels[level] for level in LEVELS], 30)
+    mixed = neck([query[level] for level in LEVELS])
+    assert mixed.shape == (1, 30, 12, 12)
+    torch.testing.assert_close(mixed[:, :6], F.normalize(query["c3"], dim=1))
+
+
+@pytest.mark.parametrize("neck_channels", [16, 30, 40])
+def test_the_neck_learns(make_episode: Any, channels: Any, neck_channels: int) -> None:
+    torch.manual_seed(0)
+    query, support, masks = make_episode(4, 1)
+    host = IFA(channels, levels=LEVELS, neck_channels=neck_channels)
+    optimizer = torch.optim.Adam(host.parameters(), lr=3e-3)
+    loss_function = EpisodeLoss()
+    losses = []
+    for _ in range(12):
+        context = host.encode(support, masks[:, :1])
+        loss = loss_function(host.training_terms(query, support, masks[:, :1], masks[:, 1], context), masks[:, 1])
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(parameter.grad.abs().sum() > 0 for parameter in host.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("use_guided_features", [False, True])
+def test_guidance(make_episode: Any, channels: Any, use_guided_features: bool) -> None:
+    torch.manual_seed(0)
+    query, support, masks = make_episode(2, 2)
+    text = torch.randn(2, 1, TEXT_DIM)
+    factory = partial(
+        SemanticGuidance,
+        text_dim=TEXT_DIM,
+        background=torch.randn(TEXT_DIM),
+        use_guided_features=use_guided_features,
+    )
+    host = IFA(channels, levels=LEVELS, neck_channels=16, guidance=factory)
+    context = host.encode(support, masks[:, :2], text)
+    terms = host.training_terms(query, support, masks[:, :2], masks[:, 2], context)
+    EpisodeLoss()(terms, masks[:, 2]).backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in host.parameters())
+    other = host.encode(support, masks[:, :2], -text)
+    assert not torch.allclose(other.foreground, context.foreground)
+    # The text enters the prototypes after the average over shots: host prototypes and text prototypes share alpha.
+    plain = IFA(channels, levels=LEVELS, neck_channels=16)
+    plain.load_state_dict({k: v for k, v in host.state_dict().items() if k.startswith("neck")})
+    if not use_guided_features:
+        host.guidance.alpha = 0.0
+        torch.testing.assert_close(
+            host.encode(support, masks[:, :2], text).foreground, plain.encode(support, masks[:, :2]).foreground
+        )
+
+
+@pytest.mark.parametrize("is_guided", [False, True])
+def test_torchscript(make_network: Any, make_episode: Any, channels: Any, is_guided: bool) -> None:
+    torch.manual_seed(0)
+    factory = partial(SemanticGuidance, text_dim=TEXT_DIM, background=torch.randn(TEXT_DIM)) if is_guided else None
+    network = make_network(IFA(channels, levels=LEVELS, neck_channels=16, guidance=factory)).eval()
+    query, support, masks = make_episode(2, 2)
+    text = torch.randn(2, 1, TEXT_DIM)
+    with torch.no_grad():
+        expected = network(query, support, masks[:, :2], text)
+        torch.testing.assert_close(torch.jit.script(network)(query, support, masks[:, :2], text), expected)
+
+
+def test_one_context_serves_a_batch(make_episode: Any, take: Any) -> None:
+    host = IFA()
+    episode = make_episode(3, 2)
+    _, support, masks = take(episode, 0)
+    context = host.encode(support, masks[:, :2])
+    together = host.decode(episode[0], context)
+    for index in range(3):
+        one = {level: value[index : index + 1] for level, value in episode[0].items()}
+        torch.testing.assert_close(host.decode(one, context), together[index : index + 1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"levels": ["c4", "c5"]}, "works on one level unless neck_channels is given"),
+        ({"channels": None, "neck_channels": 8}, "needs the backbone's channels"),
+        ({"levels": ["c9"]}, r"asks for levels \['c9'\]"),
+    ],
+)
+def test_errors(channels: Any, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        IFA(**{"channels": channels, **arguments})

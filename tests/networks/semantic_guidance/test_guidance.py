@@ -1,0 +1,135 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from scripts.networks.semantic_guidance import ReleasedSemanticGuidance, SemanticGuidance
+from scripts.networks.style_perturbation import StylePerturbation
+
+TEXT_DIM, CHANNELS = 6, 10
+BACKGROUND = torch.linspace(-1, 1, TEXT_DIM)
+
+
+def make(**arguments: Any) -> SemanticGuidance:
+    torch.manual_seed(0)
+    return SemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, **{"background": BACKGROUND, **arguments})
+
+
+@pytest.fixture
+def episode() -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    return {
+        "host_prototypes": torch.randn(2, 2, CHANNELS),
+        "support": torch.randn(2, 3, CHANNELS, 4, 4),
+        "mask": (torch.rand(2, 3, 1, 16, 16) > 0.5).float(),
+        "text": torch.randn(2, TEXT_DIM),
+    }
+
+
+def reference(guidance: SemanticGuidance, episode: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Text prototypes from guided maps, episode by episode, shot by shot: (B, 2, C)."""
+    found = []
+    for b, text in enumerate(episode["text"]):
+        for side, sentence in enumerate((text, guidance.background_embedding)):
+            shots = []
+            for maps, mask in zip(episode["support"][b], episode["mask"][b], strict=True):
+                inside = (mask == 1 - side).float()[None]
+                weights = torch.nn.functional.interpolate(inside, (4, 4), mode="bilinear", align_corners=True)
+                if weights.sum() > 1e-4:
+                    guided = guidance.guide(maps[None], sentence[None])
+                    shots.append((guided * weights).sum((0, 2, 3)) / weights.sum())
+            found.append(torch.stack(shots).mean(0))
+    return torch.stack(found).unflatten(0, (-1, 2))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_fusion(episode: dict[str, torch.Tensor], alpha: float) -> None:
+    guidance = make(alpha=alpha)
+    expected = (1 - alpha) * episode["host_prototypes"] + alpha * reference(guidance, episode)
+    torch.testing.assert_close(guidance.fuse(**episode), expected)
+
+
+def test_empty_shots_are_left_out(episode: dict[str, torch.Tensor]) -> None:
+    guidance = make()
+    episode["mask"][0, 1] = 0
+    episode["mask"][1, 2] = 1
+    expected = 0.7 * episode["host_prototypes"] + 0.3 * reference(guidance, episode)
+    torch.testing.assert_close(guidance.fuse(**episode), expected)
+
+
+def test_an_episode_without_the_side_keeps_its_prototype(episode: dict[str, torch.Tensor]) -> None:
+    episode["mask"][0] = 0
+    episode["mask"][1] = 1
+    fused = make().fuse(**episode)
+    assert torch.equal(fused[0, 0], episode["host_prototypes"][0, 0])
+    assert torch.equal(fused[1, 1], episode["host_prototypes"][1, 1])
+    assert not torch.allclose(fused[0, 1], episode["host_prototypes"][0, 1])
+
+
+def test_without_a_background_sentence(episode: dict[str, torch.Tensor]) -> None:
+    fused = make(background=None).fuse(**episode)
+    assert torch.equal(fused[:, 1], episode["host_prototypes"][:, 1])
+    torch.testing.assert_close(fused[:, 0], make().fuse(**episode)[:, 0])
+
+
+def test_rescaled_text_prototypes_have_the_hosts_length(episode: dict[str, torch.Tensor]) -> None:
+    fused = make(alpha=1.0, rescale=True).fuse(**episode)
+    torch.testing.assert_close(fused.norm(dim=2), episode["host_prototypes"].norm(dim=2))
+
+
+def test_released_averages_over_the_batch(episode: dict[str, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    guidance = ReleasedSemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, background=BACKGROUND, alpha=1.0)
+    fused = guidance.fuse(**episode)
+    assert torch.equal(fused[0], fused[1])
+    torch.testing.assert_close(fused[0], reference(guidance, episode).mean(0), rtol=1e-4, atol=1e-4)
+
+
+def test_one_unit_per_width() -> None:
+    guidance = SemanticGuidance({"c3": 4, "c4": 8, "c4.1": 8}, text_dim=TEXT_DIM)
+    assert sorted(guidance.units) == ["4", "8"]
+    assert guidance.guide(torch.randn(1, 4, 2, 2), torch.randn(1, TEXT_DIM)).shape == (1, 4, 2, 2)
+
+
+def test_host_maps_follow_the_option() -> None:
+    maps, text = torch.randn(1, CHANNELS, 2, 2), torch.randn(1, TEXT_DIM)
+    assert make().host_maps(maps, text) is maps
+    guidance = make(use_guided_features=True)
+    torch.testing.assert_close(guidance.host_maps(maps, text), guidance.guide(maps, text))
+
+
+def test_the_background_is_part_of_the_state() -> None:
+    other = make(background=torch.zeros(TEXT_DIM))
+    other.load_state_dict(make().state_dict())
+    assert torch.equal(other.background_embedding, BACKGROUND)
+
+
+def test_style_acts_in_training_only() -> None:
+    guidance = make(style=StylePerturbation())
+    support = torch.randn(1, 2, CHANNELS, 4, 4)
+    assert not torch.allclose(guidance.train().perturb(support), support)
+    assert guidance.eval().perturb(support) is support
+    assert make().train().perturb(support) is support
+
+
+def test_constructor_errors() -> None:
+    with pytest.raises(ValueError, match="background embedding has 3 numbers, text_dim is 6"):
+        make(background=[1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"alpha in \[0, 1\] \(got 1.5\)"):
+        make(alpha=1.5)
+    with pytest.raises(ValueError, match="needs channels"):
+        SemanticGuidance({}, text_dim=TEXT_DIM)
+
+
+@pytest.mark.parametrize("shape", [(2, TEXT_DIM), (2, 2, TEXT_DIM), (2, 1, TEXT_DIM + 1)])
+def test_text_errors(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"must be \(B, 1, 6\): one sentence embedding per episode"):
+        make().class_text(torch.zeros(shape))
+
+
+def test_unknown_width() -> None:
+    with pytest.raises(ValueError, match="without a unit for maps of 3 channels"):
+        make().guide(torch.zeros(1, 3, 2, 2), torch.zeros(1, TEXT_DIM))
