@@ -2,5 +2,6 @@
 """Networks: segmenter, backbones, few-shot hosts and the text-guided plug-in."""
 
 from scripts.networks.segmenter import FeatureExtractor, Segmenter
+from scripts.networks.semantic_guidance import SemanticGuidance
 
-__all__ = ["FeatureExtractor", "Segmenter"]
+__all__ = ["FeatureExtractor", "Segmenter", "SemanticGuidance"]

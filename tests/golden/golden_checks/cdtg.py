@@ -55,7 +55,7 @@ class Inputs:
         """Build the guidance with the reference's weights; the background's text is the same for all."""
         channels, text_dim = self.query.shape[1], self.text.shape[1]
         assert bool((self.background == self.background[:1]).all())
-        guidance = kind({"map": channels}, text_dim=text_dim, background=self.background[0], alpha=self.alpha)
+        guidance = kind({"map": channels}, text_dim=text_dim, background_embedding=self.background[0], alpha=self.alpha)
         guidance.units[str(channels)].load_state_dict(convert_reference_state(self.weights.tensors))
         return guidance
 

@@ -190,7 +190,7 @@ def test_guidance(make_episode: Any, channels: Any, use_guided_features: bool) -
     factory = partial(
         SemanticGuidance,
         text_dim=TEXT_DIM,
-        background=torch.randn(TEXT_DIM),
+        background_embedding=torch.randn(TEXT_DIM),
         use_guided_features=use_guided_features,
     )
     host = IFA(channels, levels=LEVELS, neck_channels=16, guidance=factory)
@@ -213,7 +213,9 @@ def test_guidance(make_episode: Any, channels: Any, use_guided_features: bool) -
 @pytest.mark.parametrize("is_guided", [False, True])
 def test_torchscript(make_network: Any, make_episode: Any, channels: Any, is_guided: bool) -> None:
     torch.manual_seed(0)
-    factory = partial(SemanticGuidance, text_dim=TEXT_DIM, background=torch.randn(TEXT_DIM)) if is_guided else None
+    factory = (
+        partial(SemanticGuidance, text_dim=TEXT_DIM, background_embedding=torch.randn(TEXT_DIM)) if is_guided else None
+    )
     network = make_network(IFA(channels, levels=LEVELS, neck_channels=16, guidance=factory)).eval()
     query, support, masks = make_episode(2, 2)
     text = torch.randn(2, 1, TEXT_DIM)

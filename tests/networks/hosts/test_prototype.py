@@ -17,7 +17,7 @@ TEXT_DIM = 8
 @pytest.fixture
 def guidance() -> partial[SemanticGuidance]:
     torch.manual_seed(0)
-    return partial(SemanticGuidance, text_dim=TEXT_DIM, background=torch.randn(TEXT_DIM))
+    return partial(SemanticGuidance, text_dim=TEXT_DIM, background_embedding=torch.randn(TEXT_DIM))
 
 
 def test_value_by_hand() -> None:
@@ -114,7 +114,7 @@ def test_guidance_learns(make_network: Any, make_episode: Any, channels: Any, us
     factory = partial(
         SemanticGuidance,
         text_dim=TEXT_DIM,
-        background=torch.randn(TEXT_DIM),
+        background_embedding=torch.randn(TEXT_DIM),
         use_guided_features=use_guided_features,
     )
     host = Prototype(channels, guidance=factory)

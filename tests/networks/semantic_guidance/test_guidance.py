@@ -15,7 +15,7 @@ BACKGROUND = torch.linspace(-1, 1, TEXT_DIM)
 
 def make(**arguments: Any) -> SemanticGuidance:
     torch.manual_seed(0)
-    return SemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, **{"background": BACKGROUND, **arguments})
+    return SemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, **{"background_embedding": BACKGROUND, **arguments})
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_an_episode_without_the_side_keeps_its_prototype(episode: dict[str, torc
 
 
 def test_without_a_background_sentence(episode: dict[str, torch.Tensor]) -> None:
-    fused = make(background=None).fuse(**episode)
+    fused = make(background_embedding=None).fuse(**episode)
     assert torch.equal(fused[:, 1], episode["host_prototypes"][:, 1])
     torch.testing.assert_close(fused[:, 0], make().fuse(**episode)[:, 0])
 
@@ -82,7 +82,7 @@ def test_rescaled_text_prototypes_have_the_hosts_length(episode: dict[str, torch
 
 def test_released_averages_over_the_batch(episode: dict[str, torch.Tensor]) -> None:
     torch.manual_seed(0)
-    guidance = ReleasedSemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, background=BACKGROUND, alpha=1.0)
+    guidance = ReleasedSemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, background_embedding=BACKGROUND, alpha=1.0)
     fused = guidance.fuse(**episode)
     assert torch.equal(fused[0], fused[1])
     torch.testing.assert_close(fused[0], reference(guidance, episode).mean(0), rtol=1e-4, atol=1e-4)
@@ -102,7 +102,7 @@ def test_host_maps_follow_the_option() -> None:
 
 
 def test_the_background_is_part_of_the_state() -> None:
-    other = make(background=torch.zeros(TEXT_DIM))
+    other = make(background_embedding=torch.zeros(TEXT_DIM))
     other.load_state_dict(make().state_dict())
     assert torch.equal(other.background_embedding, BACKGROUND)
 
@@ -117,7 +117,7 @@ def test_style_acts_in_training_only() -> None:
 
 def test_constructor_errors() -> None:
     with pytest.raises(ValueError, match="background embedding has 3 numbers, text_dim is 6"):
-        make(background=[1.0, 2.0, 3.0])
+        make(background_embedding=[1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"alpha in \[0, 1\] \(got 1.5\)"):
         make(alpha=1.5)
     with pytest.raises(ValueError, match="needs channels"):

@@ -28,7 +28,7 @@ class SemanticGuidance(nn.Module):
     Args:
         channels: width of every map that the host will have guided, by any name.
         text_dim: width D of the text embeddings.
-        background: (D,) embedding of the background's sentence; None leaves background prototypes as they are.
+        background_embedding: (D,) embedding of the background's sentence; None leaves background prototypes alone.
         alpha: share of the text in the fusion.
         use_guided_features: whether the host replaces its support and query maps by guided ones (as the paper's figure)
             or keeps the raw ones (as the released code).
@@ -44,7 +44,7 @@ class SemanticGuidance(nn.Module):
         channels: Mapping[str, int],
         *,
         text_dim: int,
-        background: Union[Tensor, Sequence[float], None] = None,
+        background_embedding: Union[Tensor, Sequence[float], None] = None,
         alpha: float = 0.3,
         use_guided_features: bool = False,
         rescale: bool = False,
@@ -53,16 +53,18 @@ class SemanticGuidance(nn.Module):
         super().__init__()
         if not channels or not 0 <= alpha <= 1:
             raise ValueError(f"guidance needs channels (got {dict(channels)}) and alpha in [0, 1] (got {alpha})")
-        embedding = torch.zeros(0) if background is None else torch.as_tensor(background, dtype=torch.float32).flatten()
-        if background is not None and embedding.numel() != text_dim:
-            raise ValueError(f"background embedding has {embedding.numel()} numbers, text_dim is {text_dim}")
+        self.has_background = background_embedding is not None
+        embedding = torch.zeros(0)
+        if background_embedding is not None:
+            embedding = torch.as_tensor(background_embedding, dtype=torch.float32).flatten().clone()
+            if embedding.numel() != text_dim:
+                raise ValueError(f"background embedding has {embedding.numel()} numbers, text_dim is {text_dim}")
         self.text_dim = int(text_dim)
         self.alpha = float(alpha)
         self.use_guided_features = bool(use_guided_features)
         self.rescale = bool(rescale)
-        self.has_background = background is not None
         self.background_embedding: Tensor
-        self.register_buffer("background_embedding", embedding.clone())
+        self.register_buffer("background_embedding", embedding)
         widths = sorted(set(channels.values()))
         self.units = nn.ModuleDict({str(width): SemanticUnit(width, text_dim) for width in widths})
         self.style = style
