@@ -6,7 +6,7 @@ answers any number of queries from that (``decode``). Both must compile with Tor
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,6 +39,9 @@ class Host(nn.Module):
 
     align_corners: bool = False
     """How this host's logits are brought to the image's size: corner-aligned, or by the default half-pixel rule."""
+
+    if TYPE_CHECKING:  # TorchScript cannot read this annotation
+        levels: tuple[str, ...]
 
     def encode(
         self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor] = None
