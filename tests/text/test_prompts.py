@@ -1,0 +1,73 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.data import CHAOS_MR_VALUES, ISIC_CLASSES, SYNTHETIC_CLASSES, VOC_CLASSES, WBC_VALUES
+from scripts.data.mni152 import MNI152_VALUES
+from scripts.text import read_prompts
+
+CLASSES = {
+    "voc2012": VOC_CLASSES,
+    "chaos_mr": list(CHAOS_MR_VALUES),
+    "synthetic": SYNTHETIC_CLASSES,
+    "mni152": list(MNI152_VALUES),
+    "isic2018": [*ISIC_CLASSES, "lesion"],
+    "chest_xray": ["lung"],
+    "wbc": list(WBC_VALUES),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_each_class_has_a_sentence_of_the_one_form(bundle_root: Path, name: str) -> None:
+    prompts = read_prompts(bundle_root / "prompts" / f"{name}.json")
+    assert prompts.dataset == name
+    assert list(prompts.sentences) == CLASSES[name]
+    for class_name, sentences in prompts.sentences.items():
+        for sentence in sentences:
+            assert re.fullmatch(rf"A photo of {re.escape(class_name)} in which [a-z][^.]{{20,}}\.", sentence), sentence
+    assert re.fullmatch(r"A photo of background in which [a-z][^.]{20,}\.", prompts.background)
+    flat = [sentence for own in prompts.sentences.values() for sentence in own]
+    assert len(set(flat)) == len(flat)
+
+
+def test_no_file_is_left_untested(bundle_root: Path) -> None:
+    assert {path.stem for path in (bundle_root / "prompts").glob("*.json")} == set(CLASSES)
+
+
+def test_several_sentences(tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    categories = [{"name": "dog", "sentences": ["one", "two"]}, {"name": "cat", "sentence": "three"}]
+    file.write_text(json.dumps({"dataset": "pets", "categories": categories, "background": "none"}))
+    assert read_prompts(file).sentences == {"dog": ["one", "two"], "cat": ["three"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"p\.json is not JSON"),
+        ('{"dataset": "pets", "categories": []}', r"p\.json has no background"),
+        (
+            '{"dataset": "a", "background": "b", "categories": [{"name": "dog"}]}',
+            "category 0 .* needs a name and a sentence",
+        ),
+        (
+            '{"dataset": "a", "background": "b", "categories": [{"name": "x", "sentence": "y"}, '
+            '{"name": "x", "sentence": "z"}]}',
+            "describes 'x' twice",
+        ),
+    ],
+)
+def test_malformed_files(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "p.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_prompts(tmp_path / "p.json")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no file of class descriptions"):
+        read_prompts(tmp_path / "p.json")
