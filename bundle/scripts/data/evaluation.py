@@ -139,7 +139,7 @@ class PropagationDataset(Dataset):
     def _annotation(self, label: Tensor, slices: Mapping[str, Sequence[int]], label_names: Mapping[str, int]) -> Tensor:
         annotation = torch.full_like(label, NOT_ANNOTATED)
         for z in {z for chosen in slices.values() for z in chosen}:
-            if self.episode_list.options["annotate"] == "all":
+            if self.episode_list.options["annotate"] != "own":
                 annotation[..., z] = label[..., z]
                 continue
             own = [label_names[name] for name, chosen in slices.items() if z in chosen]

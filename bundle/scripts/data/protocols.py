@@ -35,7 +35,7 @@ __all__ = [
 Task = dict[str, Any]
 
 NUM_CHUNKS = 3
-ANNOTATE = ("own", "all")
+ANNOTATE = ("own", "all", "joint")
 OUTER_POSITIONS = (0.2, 0.8)
 # The second set of WBC holds a tenth of the images, so it gives a tenth of the episodes.
 _SMALL_GROUPS = {("dataset1", "dataset2"): ("dataset2", 10)}
@@ -54,7 +54,8 @@ class ProtocolOptions:
         support_case: a case id or several: the first `num_shots` of them support, none of them is a query. None takes
             the first `num_shots` cases. Give the same cases for every K to compare K on the same queries.
         annotated_slices: 1 or 3 per class and volume.
-        annotate: ``own`` (an annotated slice shows the classes it was chosen for) or ``all`` (every class in it).
+        annotate: ``own`` (an annotated slice shows the classes it was chosen for), ``all`` (every class in it), or
+            ``joint`` (slices are chosen once for all classes together, and show every class).
     """
 
     num_shots: int = 1
@@ -157,7 +158,7 @@ def propagation(datalist: Sequence[Item], options: ProtocolOptions) -> list[Task
     for volume in volumes:
         names = [name for name in _classes(volumes, options) if len(_labelled(volume, name))]
         if names:
-            chosen = {name: annotation_slices(volume, name, options.annotated_slices) for name in names}
+            chosen = _annotated(volume, names, options)
             tasks.append({"case_id": volume["case_id"], "class_names": names, "annotated_slices": chosen})
     return tasks
 
@@ -181,16 +182,25 @@ def support_slices(volume: Item, class_name: str) -> list[int]:
     return [int(chunk[len(chunk) // 2] if len(chunk) else labelled[len(labelled) // 2]) for chunk in chunks]
 
 
-def annotation_slices(volume: Item, class_name: str, number: int) -> list[int]:
-    """Slices to annotate: the one with the largest area; for three also those at 20 % and 80 % of the extent."""
+def annotation_slices(areas: Sequence[float] | np.ndarray, number: int) -> list[int]:
+    """Slices to annotate, from the area on every slice: the largest; for three also those at 20 % and 80 % of the
+    extent.
+    """
     if number not in (1, 3):
         raise ValueError(f"annotated_slices is 1 or 3, not {number}")
-    labelled = _labelled(volume, class_name)
-    chosen = {int(np.argmax(volume["slice_areas"][class_name]))}
+    labelled = np.flatnonzero(np.asarray(areas) > 0)
+    chosen = {int(np.argmax(areas))}
     if number == 3:
         wanted = (round(labelled[0] + part * (labelled[-1] - labelled[0])) for part in OUTER_POSITIONS)
         chosen |= {int(labelled[np.abs(labelled - z).argmin()]) for z in wanted}
     return sorted(chosen)
+
+
+def _annotated(volume: Item, names: Sequence[str], options: ProtocolOptions) -> dict[str, list[int]]:
+    areas = {name: np.asarray(volume["slice_areas"][name]) for name in names}
+    if options.annotate == "joint":
+        areas = dict.fromkeys(names, np.sum(list(areas.values()), axis=0))
+    return {name: annotation_slices(area, options.annotated_slices) for name, area in areas.items()}
 
 
 def _labelled(volume: Item, class_name: str) -> np.ndarray:
