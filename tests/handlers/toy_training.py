@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
-from monai.handlers import LrScheduleHandler, ValidationHandler
+from monai.handlers import LrScheduleHandler, StatsHandler, ValidationHandler
 from monai.utils import set_determinism
 from torch import nn
 
@@ -64,7 +64,9 @@ def make_training(
         network=network,
         key_val_metric={"class_miou": CaseMetrics()},
     )
-    handlers = [LrScheduleHandler(lr_scheduler)] + ([ValidationHandler(1, evaluator)] if validate else [])
+    handlers = [StatsHandler(iteration_log=False), LrScheduleHandler(lr_scheduler)] + (
+        [ValidationHandler(1, evaluator)] if validate else []
+    )
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
         max_epochs=epochs,

@@ -211,6 +211,7 @@ class TrainingCheckpoint:
             torch.utils.data.get_worker_info() is None
         ):  # a forked data worker inherits this handler, but has nothing to say
             self._say_where_it_goes_on()
+        logging.disable(logging.CRITICAL)  # engines and handlers would log a traceback below that line
         raise SystemExit(_TERMINATED)
 
     def _say_where_it_goes_on(self) -> None:
