@@ -160,7 +160,9 @@ def test_the_neck_starts_as_the_identity(make_episode: Any, channels: Any) -> No
     neck = LevelNeck([channels[level] for level in LEVELS], 30)
     mixed = neck([query[level] for level in LEVELS])
     assert mixed.shape == (1, 30, 12, 12)
-    torch.testing.assert_close(mixed[:, :6], F.normalize(query["c3"], dim=1))
+    torch.testing.assert_close(mixed[:, :6], 10**0.5 * F.normalize(query["c3"], dim=1))
+    alone = LevelNeck([channels["c3"]], 6)([query["c3"]])
+    torch.testing.assert_close(alone.square().mean(dim=1), torch.ones(1, 12, 12))
 
 
 @pytest.mark.parametrize("neck_channels", [16, 30, 40])

@@ -1,6 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Maps of several backbone levels on one grid."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,10 +33,11 @@ def to_finest_grid(maps: list[Tensor]) -> list[Tensor]:
 
 
 class LevelNeck(nn.Module):
-    """Learned mixture of levels: unit length per level, one grid, concatenation, a 1x1 convolution.
+    """Learned mixture of levels: equal length per level, one grid, concatenation, a 1x1 convolution.
 
     The convolution starts as the identity, or as a random projection with orthonormal rows (or columns) where the width
-    changes, so that the cosine of the mixture starts near the mean of the levels' cosines.
+    changes, so that the cosine of the mixture starts near the mean of the levels' cosines. The common length is such
+    that channels have a mean square of one, which keeps a balance with text prototypes, whose layer norm does the same.
 
     Args:
         widths: channels of every level.
@@ -43,6 +46,7 @@ class LevelNeck(nn.Module):
 
     def __init__(self, widths: list[int], out_channels: int) -> None:
         super().__init__()
+        self.length = math.sqrt(sum(widths) / len(widths))
         self.mix = nn.Conv2d(sum(widths), out_channels, kernel_size=1)
         if out_channels == sum(widths):
             nn.init.dirac_(self.mix.weight)
@@ -55,5 +59,5 @@ class LevelNeck(nn.Module):
         """Mix the levels: [(N, C_l, h_l, w_l)] -> (N, out_channels, h, w) on the finest grid."""
         units: list[Tensor] = []
         for values in to_finest_grid(maps):
-            units.append(F.normalize(values, dim=1))
+            units.append(self.length * F.normalize(values, dim=1))
         return self.mix(torch.cat(units, dim=1))
