@@ -37,13 +37,13 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block ends, remove it when the block fails.
+    """Give a temporary path beside ``path``; rename it to ``path`` when the block ends, remove it when the block fails.
 
-    The temporary name ends in the name of the target, so that writers which choose the format by suffix (`.nii.gz`)
+    The temporary name ends in the name of the target, so that writers which choose the format by suffix (``.nii.gz``)
     work on it. Missing folders are made.
 
     Raises:
-        OSError: naming `path`; where the disk (or quota) is full it says so.
+        OSError: naming ``path``; where the disk (or quota) is full it says so.
     """
     target = Path(path)
     partial = _partial_path(target)
@@ -63,31 +63,31 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> Path:
-    """Write `content` to `path`, whole or not at all."""
+    """Write ``content`` to ``path``, whole or not at all."""
     with replace_when_done(path) as partial, partial.open("wb") as file:
         file.write(content)
     return Path(path)
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> Path:
-    """Write `content` to `path` as UTF-8, whole or not at all."""
+    """Write ``content`` to ``path`` as UTF-8, whole or not at all."""
     return write_bytes(path, content.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> Path:
-    """Write `content` to `path` as indented JSON; NaN and infinity, which JSON lacks, are refused with a ValueError."""
+    """Write ``content`` as indented JSON; NaN and infinity, which JSON lacks, are refused with a ValueError."""
     return write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(
     path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None
 ) -> Path:
-    """Write `rows` to `path` as CSV with a header.
+    """Write ``rows`` to ``path`` as CSV with a header.
 
     Args:
         path: target file.
         rows: one mapping per line.
-        columns: names and order of the columns; default: the keys of the first row. Keys outside `columns` are left
+        columns: names and order of the columns; default: the keys of the first row. Keys outside ``columns`` are left
             out.
     """
     rows = list(rows)
@@ -100,9 +100,9 @@ def write_csv(
 
 
 def write_torch(path: str | os.PathLike[str], content: Any) -> Path:
-    """Write `content` with `torch.save`, whole or not at all.
+    """Write ``content`` with ``torch.save``, whole or not at all.
 
-    It is serialised in memory first: `torch.save` onto a full disk ends in a RuntimeError without a cause.
+    It is serialised in memory first: ``torch.save`` onto a full disk ends in a RuntimeError without a cause.
     """
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -110,7 +110,7 @@ def write_torch(path: str | os.PathLike[str], content: Any) -> Path:
 
 
 def remove_partial_files(path: str | os.PathLike[str]) -> None:
-    """Remove what killed writers of `path` left beside it; to be called where no other process writes `path`."""
+    """Remove what killed writers of ``path`` left beside it; to be called where no other process writes ``path``."""
     target = Path(path)
     for partial in target.parent.glob(f"{_PARTIAL}*-{target.name}"):
         partial.unlink(missing_ok=True)

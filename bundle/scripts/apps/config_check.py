@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Start-up checks of a configuration: ids that nothing knows, folders that aren't there.
 
-MONAI takes a mistyped override without a word (`--epoch 1` adds an unused id `epoch`, and all epochs run).
-`refuse_unknown_ids`, called by the first entry of `initialize`, refuses it before anything is built.
+MONAI takes a mistyped override without a word (``--epoch 1`` adds an unused id ``epoch``, and all epochs run).
+``refuse_unknown_ids``, called by the first entry of ``initialize``, refuses it before anything is built.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def refuse_unknown_ids(*base_files: str) -> None:
     …]`. MONAI hands no parser to expressions, so the one that evaluates this call is looked up on the call stack.
 
     Args:
-        base_files: names of the shipped files that make up the workflow (`train.json`, or `train.json` and
-            `evaluate.json`). They are read beside the first config file of the run, or else from the bundle's
-            `configs/`.
+        base_files: names of the shipped files that make up the workflow (``train.json``, or ``train.json`` and
+            ``evaluate.json``). They are read beside the first config file of the run, or else from the bundle's
+            ``configs/``.
 
     Raises:
         ValueError: one for all unknown ids, each with the nearest known name or the file it belongs to.
@@ -56,7 +56,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
 
 
 def require_folder(path: str | os.PathLike[str] | None, *, key: str = "dataset_dir", layout: str = "a folder") -> Path:
-    """Return `path` when it is a folder.
+    """Return ``path`` when it is a folder.
 
     Args:
         path: the folder a user gave.
@@ -83,13 +83,13 @@ def unknown_ids(
     other_files: Mapping[str, set[str]] | None = None,
     locate: Callable[[str], str] = str,
 ) -> list[str]:
-    """Say what in `config` is unknown, a sentence each; builds nothing.
+    """Say what in ``config`` is unknown, a sentence each; builds nothing.
 
-    - A top-level id is known when `base` has it, or when a known id refers to it with @ (or holds a copy of it made
+    - A top-level id is known when ``base`` has it, or when a known id refers to it with @ (or holds a copy of it made
       by %).
-    - A plain section that holds components (`train`, `validate`) may have the keys it has in `base`, and referenced
-      ones; a section that is referred to as a whole is data, and free.
-    - Under a `_target_`, argument names must be in its signature, unless it takes any. Only targets that this run
+    - A plain section that holds components (``train``, ``validate``) may have the keys it has in ``base``, and
+      referenced ones; a section that is referred to as a whole is data, and free.
+    - Under a ``_target_``, argument names must be in its signature, unless it takes any. Only targets that this run
       builds are imported for that (or were imported already); disabled ones are not looked at.
 
     Args:
@@ -97,7 +97,7 @@ def unknown_ids(
         base: the merged shipped files.
         roots: ids that the run evaluates; what they refer to is what will be built.
         other_files: further shipped files -> their top-level ids, for the messages.
-        locate: a `_target_` -> its dotted path.
+        locate: a ``_target_`` -> its dotted path.
     """
     tracking = DEFAULT_EXP_MGMT_SETTINGS["mlflow"]["configs"]  # what `--tracking mlflow` adds
     reached = _reached_from_known(config, {*base, ConfigParser.meta_key, *tracking})  # type: ignore[misc]
@@ -191,7 +191,7 @@ def _reached_from_known(config: Mapping[str, Any], known: set[str]) -> set[str]:
 
 
 def _holds_copy(value: Any, original: Any) -> bool:
-    """Whether % may have copied `original`, or a part of it, into `value`; a macro leaves no other trace."""
+    """Whether % may have copied ``original``, or a part of it, into ``value``; a macro leaves no other trace."""
     parts = [part for part in _containers(original) if part]
     return any(part in parts for part in _containers(value))
 
@@ -204,7 +204,7 @@ def _containers(value: Any) -> Iterator[Any]:
 
 
 def _references(value: Any) -> Iterator[str]:
-    """Yield the ids (with ::) that the strings in `value` refer to with @."""
+    """Yield the ids (with ::) that the strings in ``value`` refer to with @."""
     if isinstance(value, str):
         yield from ReferenceResolver.match_refs_pattern(value)
     elif isinstance(value, Mapping):
@@ -224,7 +224,7 @@ def _is_section(value: Any) -> bool:
 
 
 def _components(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (id, component) for everything with a `_target_`, but for what is disabled."""
+    """Yield (id, component) for everything with a ``_target_``, but for what is disabled."""
 
     def walk(value: Any, id_: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if ConfigComponent.is_instantiable(value):
@@ -239,7 +239,7 @@ def _components(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
 
 
 def _built(config: Mapping[str, Any], roots: Sequence[str]) -> set[str]:
-    """Ids (with ::) that evaluating `roots` builds: themselves and, again and again, what they refer to."""
+    """Ids (with ::) that evaluating ``roots`` builds: themselves and, again and again, what they refer to."""
     built: set[str] = set()
     waiting = list(roots)
     while waiting:
@@ -288,7 +288,7 @@ def _nearest_argument(key: str, names: Sequence[str]) -> str:
 
 
 def _argument_names(path: str) -> list[str] | None:
-    """Names that the callable at `path` takes by keyword; None when it takes any, or can't be asked."""
+    """Names that the callable at ``path`` takes by keyword; None when it takes any, or can't be asked."""
     try:
         target = pydoc.locate(path)
     except pydoc.ErrorDuringImport:

@@ -50,7 +50,7 @@ def draw_curves(
     x_label: str = "iteration",
     title: str = "",
 ) -> Path:
-    """Draw one panel per entry of `curves`, each with its lines.
+    """Draw one panel per entry of ``curves``, each with its lines.
 
     Args:
         path: PNG file.

@@ -61,7 +61,7 @@ def draw_slices(
         path: PNG file.
         slices: in reading order, all of one size.
         labels: label value -> name; others are not drawn. Each keeps its colour, whichever are in a slice.
-        columns: slices per row; with `apart` all stand in one row.
+        columns: slices per row; with ``apart`` all stand in one row.
         title: above everything.
         pixel_aspect: height of a pixel divided by its width.
         apart: image, prediction and truth below each other, for labels that fill the picture (tissues). Otherwise one
@@ -118,7 +118,7 @@ def _present_layers(slices: Sequence[OverlaySlice]) -> list[str]:
 
 
 def _panels(rows: int, columns: int, ratio: float, title: str, apart: bool) -> tuple[Figure, NDArray]:
-    """Make a grid of panels whose height is `ratio` times their width, with room for titles and legend (in inches)."""
+    """Make a grid of panels, ``ratio`` times as high as wide, with room for titles and legend (in inches)."""
     above, below, between, left = (0.58 if title else 0.3), 0.42, (0.06 if apart else 0.3), (0.3 if apart else 0.02)
     panel_height = _PANEL * ratio
     height = rows * panel_height + (rows - 1) * between + above + below

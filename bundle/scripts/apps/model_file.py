@@ -1,5 +1,5 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""The bundle's `models/model.pt`: a plain state dict in half precision."""
+"""The bundle's ``models/model.pt``: a plain state dict in half precision."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Report:
         self._parts.append(text.strip())
 
     def label_table(self, summary_file: str | os.PathLike[str]) -> None:
-        """Add a table of one evaluation, a line per label and the mean, from its `summary.json`."""
+        """Add a table of one evaluation, a line per label and the mean, from its ``summary.json``."""
         summary = _read_summary(summary_file)
         metrics = summary["metrics"]
         names = [name.removeprefix("dice/") for name in metrics if name.startswith("dice/")]
@@ -52,7 +52,7 @@ class Report:
         """Add a table of several evaluations, a line each: Dice per label, their mean, class mIoU and FB-IoU.
 
         Args:
-            summary_files: name of the line -> its `summary.json`.
+            summary_files: name of the line -> its ``summary.json``.
         """
         summaries = {name: _read_summary(file) for name, file in summary_files.items()}
         labels = list(dict.fromkeys(key for each in summaries.values() for key in each["metrics"] if "dice/" in key))
@@ -74,7 +74,7 @@ class Report:
     def slices_to_check(
         self, slices_file: str | os.PathLike[str], *, labels: Mapping[int, str], number: int = 5
     ) -> None:
-        """Add the slices of a result with the lowest confidence, from its `<stem>_slices.csv`."""
+        """Add the slices of a result with the lowest confidence, from its ``<stem>_slices.csv``."""
         with Path(slices_file).open(newline="") as file:
             found = [row for row in csv.DictReader(file) if row["confidence"]]
         found.sort(key=lambda row: float(row["confidence"]))

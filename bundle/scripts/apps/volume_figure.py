@@ -79,7 +79,7 @@ def draw_volume_files(
     title: str = "",
     apart: bool = False,
 ) -> Path:
-    """Draw a volume and its label maps from their files (NIfTI, or what MONAI reads), as `draw_volume` does.
+    """Draw a volume and its label maps from their files (NIfTI, or what MONAI reads), as ``draw_volume`` does.
 
     Args:
         path: PNG file.
@@ -120,7 +120,7 @@ def choose_slices(areas: NDArray, annotated: Sequence[int], number: int) -> list
 
     Args:
         areas: (Z,) labelled pixels per slice; where there are none at all, every slice counts alike.
-        annotated: indices that must be among the chosen (as far as `number` allows).
+        annotated: indices that must be among the chosen (as far as ``number`` allows).
         number: how many.
     """
     share = np.cumsum(areas if np.any(areas) else np.ones(len(areas)))

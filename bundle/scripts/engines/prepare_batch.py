@@ -19,12 +19,12 @@ _REQUIRED = ("support_image", "support_label")
 class PrepareEpisode(PrepareBatch):
     """Move a batch of episodes to the device and hand its support set to the network as keyword arguments.
 
-    MONAI's `PrepareBatchExtraInput` takes tensors; here `image` and `support_image` may also be dictionaries of
+    MONAI's ``PrepareBatchExtraInput`` takes tensors; here ``image`` and ``support_image`` may also be dictionaries of
     cached features ({level: (B, C, h, w)} and {level: (B, K, C, h, w)}), kept as float16 and computed with as
     float32.
 
     Args:
-        with_query_label: hand the query's label to the network as well (`query_label`): hosts with terms on their own
+        with_query_label: hand the query's label to the network as well (``query_label``): hosts with terms on their own
             prototypes need it in training. Off in evaluation, where the network must not see it.
     """
 
@@ -40,7 +40,7 @@ class PrepareEpisode(PrepareBatch):
     ) -> tuple[Any, Tensor, tuple, dict[str, Any]]:
         """Return (image, label, (), {support_image, support_label, [text_embedding], [query_label]}).
 
-        `text_embedding` is passed on only where the batch has it. `kwargs` go to `Tensor.to`, as in MONAI's own
+        ``text_embedding`` is passed on only where the batch has it. ``kwargs`` go to ``Tensor.to``, as in MONAI's own
         classes.
 
         Raises:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Metrics per case and class as an Ignite handler: the evaluation's tables and the training's validation metric.
 
-The counting is in `scripts.metrics`; here is only what an engine adds: reading the items of an iteration, timing it,
+The counting is in ``scripts.metrics``; here is only what an engine adds: reading the items of an iteration, timing it,
 gathering the rows of all processes, and writing the files.
 """
 
@@ -36,28 +36,28 @@ Classes = Mapping[str, Sequence[int]]
 
 
 class CaseMetrics:
-    """Count overlap per case and class over an evaluator's run; figures to `engine.state.metrics`, tables to files.
+    """Count overlap per case and class over an evaluator's run; figures to ``engine.state.metrics``, tables to files.
 
-    An item (of `engine.state.batch` and `engine.state.output` together) is either an episode's query or a whole label
-    map:
+    An item (of ``engine.state.batch`` and ``engine.state.output`` together) is either an episode's query or a whole
+    label map:
 
-    - episode: `class_name`, `case_id`, `support_ids`; `label` (1, H, W) in {0, 1, 255}; `pred` logits (2, h, w),
-      brought to the label's size bilinearly where it differs, foreground where logit 1 > logit 0, or a mask (1, H, W)
-      in {0, 1}.
-    - label map: no `class_name`; `pred` and `label` (1, *spatial) label values (255 in the label is not counted), and
-      the table `classes` {name: [values]}, in the item or given here: one row per class of the table.
+    - episode: ``class_name``, ``case_id``, ``support_ids``; ``label`` (1, H, W) in {0, 1, 255}; ``pred`` logits (2,
+      h, w), brought to the label's size bilinearly where it differs, foreground where logit 1 > logit 0, or a mask
+      (1, H, W) in {0, 1}.
+    - label map: no ``class_name``; ``pred`` and ``label`` (1, *spatial) label values (255 in the label is not
+      counted), and the table ``classes`` {name: [values]}, in the item or given here: one row per class of the table.
 
-    Iterations with the same case and class (slices or chunks of a volume) are pooled. `seconds` is the time of the
-    network's pass, shared equally by the items of a batch, or the item's own `seconds`. Several processes must share
-    the items without overlap (`partition_dataset(even_divisible=False)`): a repeated item would be counted twice.
+    Iterations with the same case and class (slices or chunks of a volume) are pooled. ``seconds`` is the time of the
+    network's pass, shared equally by the items of a batch, or the item's own ``seconds``. Several processes must share
+    the items without overlap (``partition_dataset(even_divisible=False)``): a repeated item would be counted twice.
 
-    It stands as the evaluator's key metric (`key_val_metric: {"mean_dice": CaseMetrics}`) or among its handlers.
+    It stands as the evaluator's key metric (``key_val_metric: {"mean_dice": CaseMetrics}``) or among its handlers.
 
     Args:
-        output_dir: where `cases.csv` and `summary.json` go; None writes nothing (validation in training).
+        output_dir: where ``cases.csv`` and ``summary.json`` go; None writes nothing (validation in training).
         dataset: name of the data set, a column of the table.
         protocol: how the set was evaluated, a column of the table and a key of the summary.
-        summary: what else `summary.json` says: host, backbone, text, num_shots, seed, episode_list_sha256.
+        summary: what else ``summary.json`` says: host, backbone, text, num_shots, seed, episode_list_sha256.
         classes: label table for items that bring none.
         num_resamples: bootstrap replicates for the intervals of the summary.
         seed: seed of the bootstrap.
@@ -87,7 +87,7 @@ class CaseMetrics:
         self._seconds: float | None = None
 
     def attach(self, engine: Engine, name: str | None = None) -> None:
-        """Attach to an evaluator; `name` is the key metric's (MONAI passes it), which must be one of the figures."""
+        """Attach to an evaluator; ``name`` is the key metric's (MONAI passes it), which must be one of the figures."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._reset)
         engine.add_event_handler(Events.ITERATION_STARTED, self._start_clock)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._count)
@@ -96,7 +96,7 @@ class CaseMetrics:
             engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._stop_clock)
 
     def write(self, table: CaseTable) -> tuple[Path, Path]:
-        """Write `cases.csv` and `summary.json` for a table of rows and return their paths."""
+        """Write ``cases.csv`` and ``summary.json`` for a table of rows and return their paths."""
         if self.output_dir is None:
             raise RuntimeError("CaseMetrics was made without output_dir, so it has nowhere to write")
         cases = write_csv(self.output_dir / "cases.csv", map(self._csv_row, table.rows), CASE_COLUMNS)
@@ -155,7 +155,7 @@ class CaseMetrics:
 
 
 def item_rows(item: Mapping[str, Any], *, classes: Classes | None = None, seconds: float = 0.0) -> list[CaseRow]:
-    """Make the rows of one item: one for an episode's query, one per class for a label map (see `CaseMetrics`).
+    """Make the rows of one item: one for an episode's query, one per class for a label map (see ``CaseMetrics``).
 
     Raises:
         ValueError: for an unknown label value or shapes that do not go together, naming the case.

@@ -38,22 +38,22 @@ _TERMINATED = 128 + signal.SIGTERM  # what a shell reports for a process that SI
 class TrainingCheckpoint:
     """Save a training at the end of every epoch and go on from what is saved.
 
-    Files in `ckpt_dir`: `last.pt` after every epoch and, where an evaluator with a key metric is given, `best.pt` of
-    the epoch with the highest value (the first of equals). Both hold {model, optimizer, lr_scheduler, …} as in
-    `save_dict`, and `trainer`, `random_state`, `best`, `settings`. `best.pt` is written first: if the process dies
-    between the two, the epoch is done again and both are written.
+    Files in ``ckpt_dir``: ``last.pt`` after every epoch and, where an evaluator with a key metric is given,
+    ``best.pt`` of the epoch with the highest value (the first of equals). Both hold {model, optimizer, lr_scheduler,
+    …} as in ``save_dict``, and ``trainer``, ``random_state``, ``best``, ``settings``. ``best.pt`` is written first:
+    if the process dies between the two, the epoch is done again and both are written.
 
-    Attach it in `initialize`, after the trainer was built (`$@checkpointing.attach(@train#trainer)`): among the
+    Attach it in ``initialize``, after the trainer was built (``$@checkpointing.attach(@train#trainer)``): among the
     trainer's handlers it would be a circular reference, and it has to run after them.
 
     SIGTERM during training ends the process at once, with exit code 143 and a line that names the checkpoint.
 
     Args:
-        ckpt_dir: folder of the files (not `models/`, where readers look for the shipped weights).
-        save_dict: name -> object with `state_dict` and `load_state_dict`.
-        evaluator: engine whose key metric chooses `best.pt`.
+        ckpt_dir: folder of the files (not ``models/``, where readers look for the shipped weights).
+        save_dict: name -> object with ``state_dict`` and ``load_state_dict``.
+        evaluator: engine whose key metric chooses ``best.pt``.
         settings: what must be the same to go on (seed, learning rate, …): plain values, kept in the file and compared.
-        resume: go on from `last.pt` where there is one; False starts anew and replaces it.
+        resume: go on from ``last.pt`` where there is one; False starts anew and replaces it.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class TrainingCheckpoint:
         """Attach to the trainer, after its other handlers.
 
         Raises:
-            ValueError: when the evaluator has no key metric to choose `best.pt` by.
+            ValueError: when the evaluator has no key metric to choose ``best.pt`` by.
         """
         self._trainer = trainer
         trainer.add_event_handler(Events.STARTED, self._start)

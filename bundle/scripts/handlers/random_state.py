@@ -1,5 +1,5 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""State of the global random generators as plain tensors and numbers, so that a `weights_only` load accepts it."""
+"""State of the global random generators as plain tensors and numbers, so that a ``weights_only`` load accepts it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Set the global generators to a state from `random_state`; GPUs only where their number is the same."""
+    """Set the global generators to a state from ``random_state``; GPUs only where their number is the same."""
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([generator.cpu() for generator in state["cuda"]])

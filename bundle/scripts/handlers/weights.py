@@ -14,7 +14,7 @@ __all__ = ["load_weights", "read_checkpoint"]
 
 
 def read_checkpoint(path: str | os.PathLike[str], map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint with `weights_only`.
+    """Read a checkpoint with ``weights_only``.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -36,7 +36,7 @@ def read_checkpoint(path: str | os.PathLike[str], map_location: str | torch.devi
 
 
 def load_weights(network: nn.Module, path: str | os.PathLike[str] | None, *, key: str = "model") -> nn.Module:
-    """Load a network's weights from a training checkpoint (under `key`) or a plain state dict, and return the network.
+    """Load a network's weights from a training checkpoint (``key``) or a plain state dict, and return the network.
 
     Args:
         network: takes the weights strictly.
@@ -54,7 +54,7 @@ def load_weights(network: nn.Module, path: str | os.PathLike[str] | None, *, key
 
 
 def load_state(target: Any, state: Any, path: str | os.PathLike[str], *, name: str = "network") -> None:
-    """Hand `state` to `target.load_state_dict`; what goes wrong there is told with the file's name."""
+    """Hand ``state`` to ``target.load_state_dict``; what goes wrong there is told with the file's name."""
     try:
         target.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:

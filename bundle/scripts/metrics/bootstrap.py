@@ -30,7 +30,7 @@ class Interval(TypedDict):
 
 
 def summarise(rows: Iterable[CaseRow], *, num_resamples: int = 2000, seed: int = 0) -> dict[str, Interval]:
-    """Give every figure of `rows` with its interval.
+    """Give every figure of ``rows`` with its interval.
 
     Args:
         rows: one or more per case and class.
@@ -45,7 +45,7 @@ def summarise(rows: Iterable[CaseRow], *, num_resamples: int = 2000, seed: int =
 def paired_differences(
     rows: Iterable[CaseRow], other_rows: Iterable[CaseRow], *, num_resamples: int = 2000, seed: int = 0
 ) -> dict[str, Interval]:
-    """Give every figure of `rows` minus that of `other_rows`, with its interval (the same draws for both).
+    """Give every figure of ``rows`` minus that of ``other_rows``, with its interval (the same draws for both).
 
     Raises:
         ValueError: when the two were not measured on the same cases and classes.

@@ -53,7 +53,7 @@ def count_overlap(pred: Tensor | NDArray, label: Tensor | NDArray, *, foreground
 
     Args:
         pred: boolean, any shape; True = foreground.
-        label: same shape, integer or float values; `foreground` is foreground, 255 is not counted, anything else is
+        label: same shape, integer or float values; ``foreground`` is foreground, 255 is not counted, anything else is
             background.
         foreground: the label's value for foreground.
 
@@ -80,7 +80,7 @@ def iou_score(intersection: float | NDArray, union: float | NDArray) -> NDArray:
 
 @dataclass
 class CaseRow:
-    """The counts of one class in one case: a line of `cases.csv`."""
+    """The counts of one class in one case: a line of ``cases.csv``."""
 
     class_name: str
     case_id: str
@@ -164,9 +164,9 @@ def figures(cases: CaseArrays, weights: NDArray | None = None) -> dict[str, NDAr
         weights: (R, N), how often each case counts in each of R replicates; None = each once (R = 1).
 
     Returns:
-        name -> (R,): `mean_dice` (mean over classes of the mean over cases), `class_miou`, `fb_iou`, and per class
-        `dice/<class>` (mean over cases) and `iou/<class>` (pooled over cases). A class that a replicate does not hold
-        is NaN there and left out of its means.
+        name -> (R,): ``mean_dice`` (mean over classes of the mean over cases), ``class_miou``, ``fb_iou``, and per
+        class ``dice/<class>`` (mean over cases) and ``iou/<class>`` (pooled over cases). A class that a replicate
+        does not hold is NaN there and left out of its means.
     """
     if weights is None:
         weights = np.ones((1, len(cases.case_ids)))
