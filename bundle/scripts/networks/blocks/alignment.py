@@ -19,6 +19,8 @@ __all__ = [
     "fit_affine",
     "identity_affine",
     "mutual_matches",
+    "position_entries",
+    "resize_cells",
 ]
 
 
@@ -54,15 +56,19 @@ def append_position(vectors: Tensor, positions: Tensor, weight: float, is_query:
     Returns:
         (..., C + 4, N).
     """
+    extra = position_entries(positions, weight, is_query)
+    shape = list(vectors.shape[:-2]) + [4, vectors.shape[-1]]
+    return torch.cat([vectors, extra.expand(shape)], dim=-2)
+
+
+def position_entries(positions: Tensor, weight: float, is_query: bool) -> Tensor:
+    """Vectors whose inner products are ``-weight * |x - y|^2``: (..., N, 2) -> (..., 4, N)."""
     positions = positions.transpose(-2, -1)
     squares = -weight * positions.square().sum(dim=-2, keepdim=True)
     ones = torch.ones_like(squares)
     if is_query:
-        extra = torch.cat([2.0 * weight * positions, squares, ones], dim=-2)
-    else:
-        extra = torch.cat([positions, ones, squares], dim=-2)
-    shape = list(vectors.shape[:-2]) + [4, vectors.shape[-1]]
-    return torch.cat([vectors, extra.expand(shape)], dim=-2)
+        return torch.cat([2.0 * weight * positions, squares, ones], dim=-2)
+    return torch.cat([positions, ones, squares], dim=-2)
 
 
 def identity_affine(batch: int, like: Tensor) -> Tensor:
