@@ -22,6 +22,7 @@ class ToyBackbone(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(weight))
         self.levels = tuple(levels)
+        self.dropout = nn.Dropout(0.5)
         self.passes = 0
         self.eval()
 
@@ -112,5 +113,16 @@ def test_inside_a_cache_each_image_is_encoded_once(images: list[dict[str, Tensor
 
 
 def test_a_backbone_in_training_mode_is_refused(images: list[dict[str, Tensor]]) -> None:
-    with pytest.raises(ValueError, match="frozen backbone in eval mode"):
+    with pytest.raises(ValueError, match="of a frozen backbone in eval mode"):
         EncodeFeaturesd("image", ToyBackbone().train())(images[0])
+
+
+def test_any_callable_with_levels_and_fingerprint_will_do(images: list[dict[str, Tensor]]) -> None:
+    class Half:
+        levels = ("c3",)
+
+        def __call__(self, image: Tensor) -> dict[str, Tensor]:
+            return {"c3": image / 2}
+
+    result = EncodeFeaturesd("image", Half())(images[0])["image"]
+    torch.testing.assert_close(result["c3"].float(), images[0]["image"] / 2, atol=5e-4, rtol=0)

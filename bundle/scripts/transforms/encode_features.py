@@ -14,11 +14,14 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from scripts.data.write_folder import write_file
 
 __all__ = ["EncodeFeaturesd"]
+
+# Parts whose output is another one in training mode.
+_CHANGING = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +92,9 @@ class EncodeFeaturesd(MapTransform):
 
     @torch.no_grad()
     def _encode(self, image: Tensor) -> dict[str, Tensor]:
-        if getattr(self.backbone, "training", False):
-            raise ValueError("features can be cached of a frozen backbone in eval mode only; call backbone.eval()")
+        parts = self.backbone.modules() if isinstance(self.backbone, nn.Module) else ()
+        if any(isinstance(part, _CHANGING) and part.training for part in parts):
+            raise ValueError("only features of a frozen backbone in eval mode can be cached; call backbone.eval()")
         batch = image[None] if self.device is None else image[None].to(self.device)
         levels = self.backbone(batch)
         return {level: maps[0].to("cpu", torch.float16).contiguous() for level, maps in levels.items()}
