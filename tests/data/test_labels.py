@@ -12,6 +12,8 @@ def test_values_become_foreground_and_ignored() -> None:
     assert binary_label(label, [1, 2], 255).tolist() == [[0, 1, 1, 255]]
     assert binary_label(label, [2]).tolist() == [[0, 0, 1, 0]]
     assert binary_label(label, [255]).tolist() == [[0, 0, 0, 1]]
+    assert binary_label(label, range(2, 20), 255).tolist() == [[0, 0, 1, 255]]
+    assert binary_label(label, [2], 2).tolist() == [[0, 0, 1, 0]]
 
 
 def test_an_item_without_the_class_uses_the_given_values() -> None:

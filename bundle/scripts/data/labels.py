@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["FOREGROUND", "IGNORED", "binary_label", "class_label", "resize_label", "stack_labels"]
+__all__ = ["IGNORED", "binary_label", "class_label", "resize_label", "stack_labels"]
 
-FOREGROUND = 1.0
 IGNORED = 255.0
+_FEW_VALUES = 4
 
 
 def binary_label(label: Tensor, values: Sequence[int], ignore_value: int | None = None) -> Tensor:
@@ -27,11 +27,18 @@ def binary_label(label: Tensor, values: Sequence[int], ignore_value: int | None 
     Returns:
         float32 of the same shape: 1 foreground, 0 background, 255 ignored.
     """
-    table = torch.zeros(256)
+    if len(values) > _FEW_VALUES:
+        table = torch.zeros(256, dtype=torch.bool)
+        table[list(values)] = True
+        foreground = table[label.int()]
+    else:  # comparisons are several times faster than a look-up
+        foreground = torch.zeros_like(label, dtype=torch.bool)
+        for value in values:
+            foreground |= label == value
+    mask = foreground.to(torch.float32)
     if ignore_value is not None:
-        table[ignore_value] = IGNORED
-    table[list(values)] = FOREGROUND
-    return table[label.long()]
+        mask.masked_fill_((label == ignore_value) & ~foreground, IGNORED)
+    return mask
 
 
 def class_label(item: Mapping[str, Any], label: Tensor, class_name: str, values: Sequence[int]) -> Tensor:
