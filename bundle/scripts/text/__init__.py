@@ -3,11 +3,13 @@
 
 from .embedding_table import EmbeddingTable, embedding_table
 from .encoders import MiniLMEncoder, PrecomputedEncoder, save_embeddings, sentence_key
+from .open_clip_encoder import OpenClipEncoder
 from .prompts import Prompts, read_prompts
 
 __all__ = [
     "EmbeddingTable",
     "MiniLMEncoder",
+    "OpenClipEncoder",
     "PrecomputedEncoder",
     "Prompts",
     "embedding_table",

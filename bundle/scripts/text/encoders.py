@@ -22,7 +22,7 @@ from torch import Tensor
 
 from scripts.data.write_folder import write_file
 
-__all__ = ["MiniLMEncoder", "PrecomputedEncoder", "TextEncoder", "save_embeddings", "sentence_key"]
+__all__ = ["MiniLMEncoder", "PrecomputedEncoder", "TextEncoder", "file_hash", "save_embeddings", "sentence_key"]
 
 
 class TextEncoder(Protocol):
@@ -63,7 +63,7 @@ class MiniLMEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights."""
-        return _file_hash(self.model_dir / "model.safetensors")
+        return file_hash(self.model_dir / "model.safetensors")
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> Tensor:
@@ -119,7 +119,7 @@ class PrecomputedEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the file."""
-        return _file_hash(self.embeddings_file)
+        return file_hash(self.embeddings_file)
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Look sentences up.
@@ -158,7 +158,8 @@ def sentence_key(sentence: str) -> str:
     return hashlib.sha256(sentence.encode()).hexdigest()
 
 
-def _file_hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

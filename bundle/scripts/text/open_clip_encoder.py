@@ -1,0 +1,77 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""CLIP's text tower through open_clip, the encoder of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .encoders import file_hash
+
+__all__ = ["OpenClipEncoder"]
+
+_WEIGHT_SUFFIXES = (".pt", ".bin", ".safetensors", ".pth")
+
+
+class OpenClipEncoder:
+    """A frozen CLIP text encoder.
+
+    Args:
+        model: open_clip's name of the architecture. OpenAI's weights need one that ends in ``quickgelu``.
+        weights: a local file, or one of open_clip's tags for the model, which is downloaded at the first encoding.
+        normalize: scale embeddings to unit length; the paper uses them as they are.
+    """
+
+    def __init__(self, model: str = "ViT-B-32-quickgelu", weights: str = "openai", normalize: bool = False) -> None:
+        if weights.endswith(_WEIGHT_SUFFIXES) and not Path(weights).expanduser().is_file():
+            raise FileNotFoundError(f"no weights {weights} of the text encoder {model}")
+        self.model = model
+        self.weights = weights
+        self.normalize = normalize
+        self.name = f"open_clip {model}{' normalized' if normalize else ''}"
+
+    @cached_property
+    def dim(self) -> int:
+        """Length of an embedding, from the architecture alone."""
+        import open_clip  # seconds to import
+
+        config = open_clip.get_model_config(self.model)
+        if config is None:
+            raise ValueError(f"open_clip has no model {self.model!r}; see open_clip.list_models()")
+        return config["embed_dim"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weight file, or open_clip's tag."""
+        path = Path(self.weights).expanduser()
+        return file_hash(path) if path.is_file() else self.weights
+
+    @torch.no_grad()
+    def encode(self, sentences: Sequence[str]) -> Tensor:
+        """Embed sentences.
+
+        Returns:
+            (N, dim) float32.
+        """
+        tokenizer, network = self._tower
+        embeddings = network.encode_text(tokenizer(list(sentences))).float()
+        return F.normalize(embeddings, dim=1) if self.normalize else embeddings
+
+    @cached_property
+    def _tower(self) -> tuple[Any, Any]:
+        import open_clip
+
+        path = Path(self.weights).expanduser()
+        try:
+            network = open_clip.create_model(
+                self.model, str(path) if path.is_file() else self.weights, precision="fp32", require_pretrained=True
+            )
+        except RuntimeError as error:
+            raise ValueError(f"the weights {self.weights} don't fit the text encoder {self.model}: {error}") from error
+        return open_clip.get_tokenizer(self.model), network.eval().requires_grad_(False)
