@@ -6,6 +6,7 @@ their modules.
 """
 
 from scripts.apps.config_check import refuse_unknown_ids, require_folder
+from scripts.apps.errors import tell_cause_last
 from scripts.apps.model_file import write_model
 
-__all__ = ["refuse_unknown_ids", "require_folder", "write_model"]
+__all__ = ["refuse_unknown_ids", "require_folder", "tell_cause_last", "write_model"]
