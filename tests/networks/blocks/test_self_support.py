@@ -65,7 +65,7 @@ def test_a_zero_prototype_has_no_similarity() -> None:
     assert torch.isfinite(zero.grad).all()
 
 
-def test_affinity_is_the_exponential_of_twice_the_cosine() -> None:
+def test_affinity_of_equal_and_of_orthogonal_features() -> None:
     features = torch.tensor([[[[1.0, 0.0]], [[0.0, 3.0]]]])
-    e2 = math.exp(2)
-    torch.testing.assert_close(prepare_cells(features).affinity, torch.tensor([[[e2, 1.0], [1.0, e2]]]))
+    apart = math.exp(-2)
+    torch.testing.assert_close(prepare_cells(features).affinity, torch.tensor([[[1.0, apart], [apart, 1.0]]]))

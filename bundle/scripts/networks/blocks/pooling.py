@@ -19,8 +19,9 @@ def masked_averages(features: Tensor, weights: Tensor, eps: float = 1e-5) -> Ten
         (N, M, C).
     """
     flat = weights.flatten(2)
-    sums = torch.matmul(flat, features.flatten(2).transpose(1, 2))
-    return sums / (flat.sum(dim=2, keepdim=True) + eps)
+    # Shares first: sums over thousands of cells could leave the range of half precision.
+    shares = flat / (flat.sum(dim=2, keepdim=True) + eps)
+    return torch.matmul(shares, features.flatten(2).transpose(1, 2))
 
 
 def mean_over_shots(prototypes: Tensor, is_present: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class Cells(NamedTuple):
     unit: Tensor
     """(N, C, P) of unit length."""
     affinity: Tensor
-    """(N, P, P) exp(2 cos) of all pairs of positions, symmetric."""
+    """(N, P, P) exp(2 cos - 2) of all pairs of positions, symmetric, at most 1."""
 
 
 class Matched(NamedTuple):
@@ -55,7 +55,7 @@ def prepare_cells(features: Tensor) -> Cells:
     """
     flat = features.flatten(2)
     unit = F.normalize(flat, dim=1, eps=1e-8)
-    return Cells(flat, unit, torch.exp(2.0 * torch.matmul(unit.transpose(1, 2), unit)))
+    return Cells(flat, unit, torch.exp(2.0 * torch.matmul(unit.transpose(1, 2), unit) - 2.0))
 
 
 def similarity(unit: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ def own_prototypes(cells: Cells, logits: Tensor) -> tuple[Tensor, Tensor, Tensor
     foreground = confident_positions(probability[:, 1], 0.7)
     background = confident_positions(probability[:, 0], 0.6)
     masks = torch.stack([foreground, background], dim=2)
-    means = torch.matmul(cells.features, masks) / masks.sum(dim=1, keepdim=True)
+    means = torch.matmul(cells.features, masks / masks.sum(dim=1, keepdim=True))
     chosen = background.unsqueeze(1)
     # One product gives numerator and denominator of the softmax-weighted mean; cosines bound the exponent.
     sums = torch.matmul(torch.cat([cells.features * chosen, chosen], dim=1), cells.affinity)

@@ -74,11 +74,11 @@ class SemanticUnit(nn.Module):
         centred = constants - constants.mean(dim=2, keepdim=True)
         covariance = torch.matmul(centred, pixels) / pixels.shape[1]
         total = variance + centred.square().mean(dim=2, keepdim=True) + 2.0 * covariance
-        scaled = mask * torch.rsqrt(total.clamp_min(0.0) + self.norm.eps)
+        area = mask.sum(dim=2, keepdim=True) + eps
+        scaled = mask * torch.rsqrt(total.clamp_min(0.0) + self.norm.eps) / area
         offset = (scaled * mean).sum(dim=2, keepdim=True)
         pooled = torch.matmul(scaled, pixels.transpose(1, 2)) + centred * scaled.sum(dim=2, keepdim=True) - offset
-        area = mask.sum(dim=2, keepdim=True)
-        return (self.norm.weight * pooled + self.norm.bias * area) / (area + eps)
+        return self.norm.weight * pooled + self.norm.bias * (1.0 - eps / area)
 
 
 def convert_reference_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
