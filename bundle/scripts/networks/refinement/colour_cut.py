@@ -132,7 +132,7 @@ class ColourCut(nn.Module):
         refined = []
         for u, colours, description in zip(unary[:, 0].cpu().numpy(), lab, support, strict=True):
             candidates = self.candidates(u, colours, description)
-            mask = max(candidates, key=lambda candidate: candidate.merit).mask if candidates else u >= u.max()
+            mask = max(candidates, key=lambda candidate: candidate.merit).mask if candidates else u > 0
             refined.append(gaussian_filter(mask.astype(np.float32), self.smoothing) - 0.5)
         s = self.scale * torch.as_tensor(np.stack(refined)).to(logits)
         return torch.stack([-s, s], dim=1)
