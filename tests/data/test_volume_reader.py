@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -79,6 +80,25 @@ def test_gzip_of_garbage_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "g.nii.gz"
     path.write_bytes(gzip.compress(b"\0" * 400))
     with pytest.raises(ValueError, match=r"g\.nii\.gz is not a readable NIfTI"):
+        load_volume(path)
+
+
+def test_unusable_affine_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.float32), np.eye(4))
+    image.header.set_sform(np.eye(4), code=1)
+    nibabel.save(image, path)
+    content = bytearray(path.read_bytes())
+    content[280:328] = bytes(48)  # the affine of the NIfTI-1 header
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.nii has an affine that is not invertible"):
+        load_volume(path)
+
+
+@pytest.mark.parametrize("dtype", [[("R", "u1"), ("G", "u1"), ("B", "u1")], np.complex64])
+def test_colours_and_complex_numbers_are_refused(tmp_path: Path, dtype: Any) -> None:
+    path = save(tmp_path / "c.nii.gz", np.zeros((2, 3, 4), dtype), np.eye(4))
+    with pytest.raises(ValueError, match=r"c\.nii\.gz holds colours or complex numbers"):
         load_volume(path)
 
 

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, cast
 
-import nibabel
 import numpy as np
 import torch
 from monai.data import MetaTensor, NibabelReader
 from monai.transforms import Orientation
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 __all__ = ["CANONICAL_AXES", "check_same_grid", "is_volume_file", "load_volume"]
 
 CANONICAL_AXES = "LPS"
 _AXIS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
+_SMALLEST_VOXEL = 1e-12  # cubic mm
 _SUFFIXES = (".nii", ".nii.gz")
 
 
@@ -41,26 +44,17 @@ def load_volume(path: str | Path, *, is_label: bool = False) -> MetaTensor:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no volume {path}")
-    try:
-        reader = NibabelReader()
-        array, metadata = reader.get_data(reader.read(path))
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-    ) as error:
-        raise ValueError(f"{path} is not a readable NIfTI volume: {error}") from error
-    except Exception as error:  # zlib.error and others of the decompressors share no base class
-        if type(error).__module__ not in ("zlib", "gzip", "lzma", "struct"):
-            raise
-        raise ValueError(f"{path} is not a readable NIfTI volume: {error}") from error
-    volume: Any = MetaTensor.ensure_torch_and_prune_meta(np.asarray(array, dtype=np.float32), metadata)
+    array, metadata = _read(path)
+    if array.dtype.fields is not None or np.iscomplexobj(array):
+        raise ValueError(f"{path} holds colours or complex numbers ({array.dtype}), expected one number per voxel")
+    affine = np.asarray(metadata["affine"])
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < _SMALLEST_VOXEL:
+        raise ValueError(f"{path} has an affine that is not invertible: {affine[:3].tolist()}")
+    volume: Any = MetaTensor.ensure_torch_and_prune_meta(array.astype(np.float32), metadata)
     while volume.ndim > 3 and volume.shape[-1] == 1:
         volume = volume[..., 0]
     if volume.ndim != 3:
-        raise ValueError(f"{path} has the shape {tuple(volume.shape)}, expected a 3D volume")
+        raise ValueError(f"{path} has the shape {array.shape}, expected a 3D volume")
     volume = Orientation(axcodes=CANONICAL_AXES, labels=_AXIS_LABELS)(volume[None])
     volume.meta["filename_or_obj"] = str(path)
     return _as_label(volume, path) if is_label else volume
@@ -74,6 +68,15 @@ def check_same_grid(image: MetaTensor, label: MetaTensor, *, tolerance: float = 
     difference = (image.affine - label.affine).abs().max().item()
     if difference > tolerance:
         raise ValueError(f"{names} have different affines (by up to {difference:.3g} mm)")
+
+
+def _read(path: Path) -> tuple[np.ndarray, dict]:
+    """Array and header as MONAI's reader gives them; whatever is wrong with the file becomes one ValueError."""
+    reader = NibabelReader()
+    try:
+        return reader.get_data(reader.read(path))
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+        raise ValueError(f"{path} is not a readable NIfTI volume: {error}") from error
 
 
 def _as_label(volume: MetaTensor, path: Path) -> MetaTensor:
