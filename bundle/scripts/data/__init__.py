@@ -7,7 +7,7 @@ from .collate import collate_task
 from .episode_list import EpisodeList, load_episode_list, make_episode_list
 from .episodes import EpisodeDataset, EpisodeSampler
 from .evaluation import EvaluationDataset, PropagationDataset, evaluation_dataset
-from .inference_items import inference_items
+from .inference_items import inference_items, require_items
 from .isic2018 import ISIC_CLASSES, read_isic2018
 from .items import expand_items, item_id, picture_item, slice_items, volume_item, with_flips
 from .mni152 import read_mni152
@@ -49,6 +49,7 @@ __all__ = [
     "read_synthetic",
     "read_voc2012",
     "read_wbc",
+    "require_items",
     "slice_items",
     "synthetic_classes",
     "voc2012_classes",

@@ -19,6 +19,8 @@ from .volume_reader import is_volume_file
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
 
 _IGNORED = 255
+_Parts = dict[int, list[tuple[list[tuple[int, int]], float | None]]]
+"""Label value -> per part the (case, slice) pairs and their relative position."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,7 @@ def read_reference_support(
             (1 if is_binary else value): [
                 SupportPart(
                     tuple(index[member] for member in members),
-                    stack_labels(
-                        [
-                            binary_label(masks[index[member]], [value], None if is_binary else _IGNORED)
-                            for member in members
-                        ]
-                    ),
+                    stack_labels([binary_label(masks[index[member]], [value], ignored) for member in members]),
                     position,
                 )
                 for members, position in part
@@ -146,12 +143,12 @@ def _pairs(images: str | Sequence[str], labels: str | Sequence[str]) -> list[tup
     return [(str(image), str(label)) for image, label in zip(image_list, label_list, strict=True)]
 
 
-def _volume_parts(stacks: Sequence[np.ndarray]) -> dict[int, list[tuple[list[tuple[int, int]], float]]]:
+def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
     """Label value -> per third of its extent the (case, slice) pairs and their mean relative position."""
     values = sorted({int(value) for stack in stacks for value in np.unique(stack)} - {0})
     if values != [_IGNORED]:
         values = [value for value in values if value != _IGNORED]
-    parts: dict[int, list[tuple[list[tuple[int, int]], float]]] = {}
+    parts: _Parts = {}
     for value in values:
         members: list[list[tuple[int, int]]] = [[] for _ in range(NUM_CHUNKS)]
         for case, stack in enumerate(stacks):
@@ -164,7 +161,7 @@ def _volume_parts(stacks: Sequence[np.ndarray]) -> dict[int, list[tuple[list[tup
     return parts
 
 
-def _picture_parts(masks: Sequence[Tensor]) -> dict[int, list[tuple[list[tuple[int, int]], float | None]]]:
+def _picture_parts(masks: Sequence[Tensor]) -> _Parts:
     values = sorted({int(value) for mask in masks for value in mask.unique()} - {0})
     if values != [_IGNORED]:
         values = [value for value in values if value != _IGNORED]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ignite.utils import convert_tensor
@@ -30,4 +30,4 @@ class PrepareTask(PrepareEpisode):
         if "annotation" not in batchdata:
             return super().__call__(batchdata, device, non_blocking, **kwargs)
         image, label = (convert_tensor(batchdata[key], device, non_blocking) for key in ("image", "label"))
-        return image, label, (), {key: batchdata[key][0] for key in _OF_THE_VOLUME}
+        return image, cast(Tensor, label), (), {key: batchdata[key][0] for key in _OF_THE_VOLUME}

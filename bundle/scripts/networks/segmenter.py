@@ -8,7 +8,7 @@ Wherever an image is taken its features are taken too, so that the backbone runs
 classes, hosts or corrections.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -257,8 +257,6 @@ class FeatureExtractor:
         segmenter: whose features are computed; its backbone is frozen.
     """
 
-    training = False
-
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
         self.levels: tuple[str, ...] = tuple(segmenter.host.levels) + (() if segmenter.refinement is None else (IMAGE,))
@@ -266,6 +264,10 @@ class FeatureExtractor:
     def __call__(self, image: Tensor) -> Features:
         """Compute {level: (B, C, h, w)} of images (B, 3, H, W)."""
         return self.segmenter.features(image)
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Iterate over what computes the features: the backbone, not the host."""
+        return self.segmenter.backbone.modules()
 
     def fingerprint(self) -> str:
         """Identify the backbone's weights, levels and preprocessing."""
