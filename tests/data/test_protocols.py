@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scripts.data import read_chaos_mr
 from scripts.data.protocols import (
@@ -95,6 +97,37 @@ def test_all_slices_are_there_once_and_go_to_the_nearest_relative_position() -> 
             z = int(name.split(":")[1])
             distance = [abs((z + 0.5) / 24 - (s + 0.5) / 12) for s in supports]
             assert distance[supports.index(own)] == min(distance)
+
+
+extents = st.tuples(st.integers(0, 8), st.integers(1, 9)).map(lambda pair: range(pair[0], min(12, sum(pair))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shown=st.lists(extents, min_size=3, max_size=6),
+    num_shots=st.integers(1, 2),
+    protocol=st.sampled_from(["labelled_chunks", "all_slices"]),
+)
+def test_volume_protocols_are_lawful(shown: list[range], num_shots: int, protocol: str) -> None:
+    """Each wanted slice is a query once; supports show the class and are of cases that are never queries."""
+    volumes = [volume(str(case), liver=extent) for case, extent in enumerate(shown)]
+    tasks = PROTOCOLS[protocol](volumes, ProtocolOptions(num_shots=num_shots))
+    assert tasks == PROTOCOLS[protocol](volumes[::-1], ProtocolOptions(num_shots=num_shots))  # order doesn't matter
+    queries = [name for task in tasks for name in task["query"]]
+    wanted = {
+        f"{case}:{z}"
+        for case, extent in enumerate(shown)
+        for z in (extent if protocol == "labelled_chunks" else range(12))
+        if case >= num_shots
+    }
+    assert len(queries) == len(set(queries))
+    assert set(queries) == wanted
+    for task in tasks:
+        assert len(task["support"]) == num_shots
+        for name in task["support"]:
+            case, z = map(int, name.split(":"))
+            assert case < num_shots
+            assert z in shown[case]
 
 
 @pytest.mark.parametrize(("number", "expected"), [(1, [6]), (3, [3, 6, 9])])

@@ -38,7 +38,7 @@ class EncodeFeaturesd(MapTransform):
         backbone: frozen; ``backbone(image (1, 3, S, S)) -> {level: (1, C, h, w)}``, with
             ``fingerprint() -> str`` and the names of the selected ``levels``.
         cache_dir: folder for the features; None keeps them off the disk.
-        device: where the backbone runs; None: where it is. Features come back to the CPU.
+        device: where the backbone is; images are sent there, features come back to the CPU. None: the CPU.
         allow_missing_keys: see MONAI.
     """
 
