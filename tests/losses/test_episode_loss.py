@@ -45,6 +45,13 @@ def test_dice(target: list[float], expected: float) -> None:
     assert found.item() == pytest.approx(expected, abs=1e-6)
 
 
+def test_dice_of_a_large_image_in_half_precision() -> None:
+    logits = torch.zeros(1, 2, 400, 400)
+    logits[:, 1] = 20.0
+    target = torch.ones(1, 1, 400, 400)
+    assert ignoring_dice(logits.half(), target).item() == pytest.approx(ignoring_dice(logits, target).item(), abs=1e-3)
+
+
 def test_dice_is_added() -> None:
     target = torch.ones(1, 1, 1, 1)
     plain, both = EpisodeLoss()(CERTAIN, target), EpisodeLoss(dice_weight=2.0)(CERTAIN, target)

@@ -83,6 +83,7 @@ def ignoring_dice(logits: Tensor, target: Tensor, ignore_value: int = 255, smoot
         ignore_value: marks pixels that don't count.
         smooth: added to numerator and denominator, so that two empty masks agree.
     """
+    logits = logits.float()  # sums over an image leave the range of half precision
     counts = (target[:, 0] != ignore_value).to(logits.dtype)
     foreground = (target[:, 0] == 1).to(logits.dtype)
     probability = logits.softmax(dim=1)[:, 1] * counts
