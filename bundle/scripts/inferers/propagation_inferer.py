@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from .propagation import ANNOTATION_COMPLETE, NOT_ANNOTATED, PropagationParameters, PropagationResult
 from .propagation.slice_axis import choose_slice_axis
@@ -36,6 +38,7 @@ class PropagationInferer(Inferer):
         intensity_window: (low, high) in the volume's unit; found by itself if None.
         probability: also give the probability of any label.
         batch_size: slices per backbone pass.
+        progress: show a progress bar (tqdm) where no callback is given.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class PropagationInferer(Inferer):
         intensity_window: tuple[float, float] | None = None,
         probability: bool = False,
         batch_size: int = 4,
+        progress: bool = False,
     ) -> None:
         super().__init__()
         if annotation_complete not in ANNOTATION_COMPLETE:
@@ -61,6 +65,7 @@ class PropagationInferer(Inferer):
         self.intensity_window = intensity_window
         self.probability = probability
         self.batch_size = batch_size
+        self.progress = progress
 
     def __call__(
         self,
@@ -107,7 +112,8 @@ class PropagationInferer(Inferer):
             session.annotate(index, np.take(label.transpose(2, 1, 0), index, axis=2 - axis))
         if not session.annotated_slices:
             raise ValueError("the annotation has no label on any slice (its values are only 0 and 255)")
-        result = session.segment(progress, probability=self.probability)
+        with nullcontext(progress) if progress is not None or not self.progress else _progress_bar() as tell:
+            result = session.segment(tell, probability=self.probability)
         result.label = _like(result.label, inputs)
         if result.probability is not None:
             result.probability = _like(result.probability, inputs)
@@ -120,6 +126,20 @@ def annotated_slices(label: NDArray, slice_axis: int) -> list[int]:
     is_label = (label > 0) & (label != NOT_ANNOTATED)
     others = tuple(axis for axis in range(3) if axis != slice_axis)
     return [int(index) for index in np.flatnonzero(is_label.any(axis=others))]
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """A bar that shows the stage and how far it is."""
+    with tqdm(unit="step", leave=False) as bar:
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if bar.desc != f"{stage}: ":
+                bar.set_description(stage, refresh=False)
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        yield tell
 
 
 def _as_volume(tensor: Tensor | NDArray, name: str) -> NDArray:

@@ -62,7 +62,7 @@ def fill_between(
                 parts, weights = [], []
                 for key, key_label in ((lower, key_labels[position]), (upper, key_labels[position + 1])):
                     mask = key_label == label
-                    if mask.sum() < parameters.smallest_area:
+                    if mask.sum() < max(1, rules[label].smallest_area):
                         continue
                     logit, window = recall_logit(
                         memo, stack, index, Exemplar(key, mask), nearest, rules[label], parameters

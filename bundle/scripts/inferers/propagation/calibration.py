@@ -35,9 +35,13 @@ def calibrate(stack: SliceStack, exemplars: Sequence[Exemplar], parameters: Prop
         parameters: the defaults, and the values of the rules.
     """
     rules = LabelRules.default(parameters)
-    if not parameters.use_calibration or not exemplars:
+    if not exemplars:
         return rules
     masks = [exemplar.mask for exemplar in exemplars]
+    # A structure that is tiny where it was annotated may stay so: it isn't lost at once.
+    rules = replace(rules, smallest_area=min(rules.smallest_area, max(int(mask.sum()) for mask in masks) / 2))
+    if not parameters.use_calibration:
+        return rules
     fraction = _island_fraction(masks, parameters)
     rules = replace(
         rules,

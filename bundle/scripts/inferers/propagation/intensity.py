@@ -18,17 +18,18 @@ _SAMPLES = 2_000_000
 def intensity_range(volume: NDArray) -> tuple[float, float]:
     """The range of intensities that matters, for a volume of any unit.
 
-    A volume in Hounsfield units (much of it below -300, as air is) gets the soft-tissue window. Any other gets the 0.5
-    and 99.5 percentiles; voxels at the very minimum (padding) don't count, so that the width of an empty margin
-    doesn't matter.
+    A volume in Hounsfield units (much of it below -300, as air is) gets the soft-tissue window. Any other goes from its
+    0.5 percentile to the 99.25 percentile of the body, which is what exceeds a tenth of the range: so the width of an
+    empty margin hardly matters.
     """
     values = volume.reshape(-1)
     stride = max(1, values.size // _SAMPLES)
     values = np.asarray(values[::stride], dtype=np.float32)
-    low, high = np.percentile(values, (0.5, 99.5))
+    low, high = np.percentile(values, (0.5, 99.9))
     if low < -300 and high > -300:
         return SOFT_TISSUE_WINDOW
-    return float(low), float(high)
+    body = values[values > low + 0.1 * (high - low)]
+    return float(low), float(np.percentile(body, 99.25)) if len(body) else float(high)
 
 
 def scale_intensity(image: NDArray, low: float, high: float) -> NDArray[np.float32]:
@@ -55,6 +56,8 @@ def histogram_log_ratio(
         counts = np.bincount(_bins(values, parameters.histogram_bins), minlength=parameters.histogram_bins)
         density = gaussian_filter1d(counts.astype(float), parameters.histogram_smoothing)
         densities.append(density / max(1e-9, density.sum()) + parameters.histogram_floor)
+    share = parameters.histogram_novelty
+    densities[1] = (1 - share) * densities[1] + share / parameters.histogram_bins
     ratio = np.clip(np.log(densities[0] / densities[1]), -parameters.histogram_clip, parameters.histogram_clip)
     return ratio.astype(np.float32)[_bins(image, parameters.histogram_bins)]
 

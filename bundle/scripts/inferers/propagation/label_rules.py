@@ -22,6 +22,7 @@ class LabelRules:
         fills_holes: whether holes of its masks are filled.
         island_fraction: islands below this fraction of the largest are dropped.
         smallest_island: islands of fewer pixels are dropped.
+        smallest_area: a chain stops when its mask has fewer pixels.
     """
 
     previous_weight: float
@@ -31,6 +32,7 @@ class LabelRules:
     fills_holes: bool
     island_fraction: float
     smallest_island: float
+    smallest_area: float
 
     @classmethod
     def default(cls, parameters: PropagationParameters) -> LabelRules:
@@ -43,4 +45,5 @@ class LabelRules:
             fills_holes=True,
             island_fraction=parameters.island_fraction,
             smallest_island=parameters.smallest_island,
+            smallest_area=parameters.smallest_area,
         )

@@ -31,10 +31,13 @@ def upsample(grid: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def choose_cells(coverage: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
-    """Indices of the cells covered by more than ``threshold``; the best covered ones if there are none."""
+    """Indices of the cells covered by more than ``threshold``; the best covered ones if there are none.
+
+    A mask that covers nothing has no cells.
+    """
     chosen = coverage > threshold
     if not chosen.any():
-        chosen = coverage >= coverage.max()
+        chosen = coverage >= max(float(coverage.max()), 1e-6)
     return np.flatnonzero(chosen)
 
 

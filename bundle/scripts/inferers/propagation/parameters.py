@@ -40,6 +40,7 @@ class PropagationParameters:
         histogram_smoothing: standard deviation in bins of the Gaussian over the histogram.
         histogram_floor: probability that is added to every bin.
         histogram_clip: largest absolute log ratio.
+        histogram_novelty: share of a uniform distribution in the background's histogram: what was never seen is no object.
         use_flow: the neighbour's mask is carried by optical flow before its signed distance is taken.
         use_distance: signed distance to the carried mask.
         distance_weight: weight of the signed distance, per pixel.
@@ -102,6 +103,7 @@ class PropagationParameters:
     histogram_smoothing: float = 1.5
     histogram_floor: float = 0.002
     histogram_clip: float = 3.0
+    histogram_novelty: float = 0.0
     use_flow: bool = True
     use_distance: bool = True
     distance_weight: float = 0.1
@@ -130,7 +132,7 @@ class PropagationParameters:
     use_component: bool = True
 
     use_key_slices: bool = True
-    key_slice_step: float = 0.024
+    key_slice_step: float = 0.017
     between_bias: float = -0.4
 
     use_calibration: bool = True

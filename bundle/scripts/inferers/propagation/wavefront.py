@@ -113,7 +113,7 @@ def propagate(
             if denied is not None:
                 mask &= ~denied
             steps_made += 1
-            if mask.sum() < parameters.smallest_area:
+            if mask.sum() < max(1, rules[label].smallest_area):
                 continue
             arrivals.append((label, index, np.where(window, logit, OUTSIDE).astype(np.float32), mask))
             chain.previous = Exemplar(index, mask)
