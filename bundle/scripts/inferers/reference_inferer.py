@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from einops import rearrange
 from monai.inferers import Inferer
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from scripts.data.reference_support import ReferenceSupport, SupportPart
 from scripts.inferers.propagation import PropagationResult, SliceReport
@@ -31,7 +31,7 @@ class ReferenceInferer(Inferer):
         image_size: side of the square that a slice is resized to.
         batch_size: slices that pass the backbone together.
         probability: also return the foreground probability.
-        progress: called with (stage, done, total).
+        progress: show a progress bar.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ReferenceInferer(Inferer):
         image_size: int = 400,
         batch_size: int = 4,
         probability: bool = False,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: bool = False,
     ) -> None:
         super().__init__()
         self.support = support
@@ -69,7 +69,8 @@ class ReferenceInferer(Inferer):
         label = torch.zeros(stack.shape, dtype=torch.int32, device=stack.device)
         score = torch.full(stack.shape, -torch.inf, device=stack.device)
         height, width = int(stack.shape[2]), int(stack.shape[3])
-        for start in range(0, len(stack), self.batch_size):
+        starts = range(0, len(stack), self.batch_size)
+        for start in tqdm(starts, desc="segmenting", unit="batch", disable=not self.progress):
             numbers = list(range(start, min(start + self.batch_size, len(stack))))
             images = F.interpolate(stack[numbers].float(), [self.image_size] * 2, mode="bilinear").expand(-1, 3, -1, -1)
             features = segmenter.features(images)
@@ -85,8 +86,6 @@ class ReferenceInferer(Inferer):
                     wins = margin > score[slices]
                     label[slices] = torch.where(wins & (margin > 0), value, label[slices])
                     score[slices] = torch.where(wins, margin, score[slices])
-            if self.progress is not None:
-                self.progress("segmenting", numbers[-1] + 1, len(stack))
         probability = score.sigmoid()
         return PropagationResult(
             label=rearrange(label, "z 1 y x -> 1 1 x y z"),
