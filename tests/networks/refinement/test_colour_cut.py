@@ -152,6 +152,7 @@ def test_dtype_follows_the_logits(support: tuple[Tensor, Tensor]) -> None:
         ({"offsets": ()}, "offsets"),
         ({"iterations": 0}, "iterations 0"),
         ({"bins": 1}, "bins 1"),
+        ({"merit_weights": {"size": 1.0}}, "size"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:

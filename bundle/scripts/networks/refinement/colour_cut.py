@@ -11,7 +11,7 @@ is taken whose region descriptors resemble the support's object most.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from scripts.networks.refinement.candidate_choice import candidate_merit
+from scripts.networks.refinement.candidate_choice import MeritWeights, candidate_merit
 from scripts.networks.refinement.colour_model import ColourHistogram, lab_map
 from scripts.networks.refinement.minimum_cut import Links, contrast_links, minimum_cut
-from scripts.networks.refinement.region_descriptors import describe_region
+from scripts.networks.refinement.region_descriptors import Region, describe_region, mean_region, to_row
 
 __all__ = ["Candidate", "ColourCut", "ColourPrompt"]
 
@@ -32,7 +32,7 @@ class ColourPrompt(NamedTuple):
     """What the refinement knows of the support."""
 
     descriptors: Tensor
-    """(B, K, 4) region descriptors of each support's object; NaN where it has none."""
+    """(B, K, 11) region descriptors of each support's object; NaN where it has none."""
 
 
 class Candidate(NamedTuple):
@@ -40,7 +40,7 @@ class Candidate(NamedTuple):
 
     offset: float
     mask: np.ndarray
-    descriptors: np.ndarray
+    descriptors: Region
     merit: float
 
 
@@ -55,8 +55,7 @@ class ColourCut(nn.Module):
         bins: histogram bins per Lab channel.
         link_weight: link of two equal neighbours.
         iterations: rounds of colour model and cut.
-        merit_weights: of spread inside, spread outside, compactness and separation in the choice.
-        offset_penalty: per unit of offset in the choice.
+        merit_weights: weights that differ from those of ``MeritWeights``, by name.
         smoothing: standard deviation in raster cells of the Gaussian on the mask.
         scale: logit difference far inside the object.
     """
@@ -65,22 +64,24 @@ class ColourCut(nn.Module):
         self,
         *,
         grid: int = 100,
-        offsets: Sequence[float] = (-4, -2, -1, 0, 1, 2, 4, 6),
+        offsets: Sequence[float] = (-4, -2, -1, 0, 1, 2, 4, 6, 8, 12),
         colour_weight: float = 2.0,
         colour_limit: float = 2.0,
         bins: int = 16,
         link_weight: float = 2.0,
         iterations: int = 2,
-        merit_weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
-        offset_penalty: float = 0.1,
+        merit_weights: Mapping[str, float] | None = None,
         smoothing: float = 0.7,
         scale: float = 10.0,
     ) -> None:
         super().__init__()
-        if grid < 8 or not offsets or iterations < 1 or bins < 2 or len(merit_weights) != 4:
+        unknown = sorted(set(merit_weights or {}) - set(MeritWeights._fields))
+        if unknown:
+            raise ValueError(f"merit_weights has unknown names {unknown}; they are {list(MeritWeights._fields)}")
+        if grid < 8 or not offsets or iterations < 1 or bins < 2:
             raise ValueError(
                 f"grid {grid} must be at least 8, offsets {list(offsets)} not empty, iterations {iterations} at least "
-                f"1, bins {bins} at least 2, merit_weights {list(merit_weights)} four numbers"
+                f"1, bins {bins} at least 2"
             )
         self.grid = grid
         self.offsets = tuple(float(offset) for offset in offsets)
@@ -89,8 +90,7 @@ class ColourCut(nn.Module):
         self.bins = bins
         self.link_weight = link_weight
         self.iterations = iterations
-        self.merit_weights = tuple(float(weight) for weight in merit_weights)
-        self.offset_penalty = offset_penalty
+        self.merit_weights = MeritWeights(**(merit_weights or {}))
         self.smoothing = smoothing
         self.scale = scale
 
@@ -108,8 +108,7 @@ class ColourCut(nn.Module):
         rows = []
         for colours, share in zip(lab, coverage[:, 0].cpu().numpy(), strict=True):
             mask = share > 0.5 if (share > 0.5).any() else share >= max(share.max(), 1e-6)
-            described = describe_region(mask, colours)
-            rows.append(np.full(4, np.nan) if described is None else described)
+            rows.append(to_row(describe_region(mask, colours)))
         descriptors = torch.as_tensor(np.stack(rows), dtype=torch.float32, device=support_image.device)
         return ColourPrompt(descriptors.unflatten(0, (batch, shots)))
 
@@ -128,7 +127,7 @@ class ColourCut(nn.Module):
         size = (self.grid, self.grid)
         unary = F.interpolate(logits[:, 1:].float() - logits[:, :1].float(), size, mode="bilinear", align_corners=False)
         lab = lab_map(image, self.grid).permute(0, 2, 3, 1).cpu().numpy()
-        support = _mean_descriptors(prompt.descriptors.cpu().numpy())
+        support = [mean_region(rows) for rows in prompt.descriptors.double().cpu().numpy()]
         refined = []
         for u, colours, description in zip(unary[:, 0].cpu().numpy(), lab, support, strict=True):
             candidates = self.candidates(u, colours, description)
@@ -137,13 +136,13 @@ class ColourCut(nn.Module):
         s = self.scale * torch.as_tensor(np.stack(refined)).to(logits)
         return torch.stack([-s, s], dim=1)
 
-    def candidates(self, unary: np.ndarray, lab: np.ndarray, support: np.ndarray | None) -> list[Candidate]:
+    def candidates(self, unary: np.ndarray, lab: np.ndarray, support: Region | None) -> list[Candidate]:
         """Candidate masks of one query.
 
         Args:
             unary: (grid, grid) logit of foreground.
             lab: (grid, grid, 3) colours.
-            support: (4,) descriptors of the support's object, or None.
+            support: descriptors of the support's object, or None.
 
         Returns:
             one per offset, less those that are (almost) empty or full.
@@ -154,7 +153,7 @@ class ColourCut(nn.Module):
             mask = self.cut(unary - offset, histogram, links)
             described = describe_region(mask, lab)
             if described is not None:
-                merit = candidate_merit(described, support, offset, self.merit_weights, self.offset_penalty)
+                merit = candidate_merit(described, support, offset, self.merit_weights)
                 found.append(Candidate(offset, mask, described, merit))
         return found
 
@@ -169,12 +168,3 @@ class ColourCut(nn.Module):
                 break
             weight = mask.astype(np.float64)
         return mask
-
-
-def _mean_descriptors(descriptors: np.ndarray) -> list[np.ndarray | None]:
-    """Mean over the supports that have descriptors: (B, K, 4) -> B times (4,) or None."""
-    means: list[np.ndarray | None] = []
-    for rows in descriptors:
-        rows = rows[~np.isnan(rows).any(axis=1)]
-        means.append(rows.mean(axis=0) if len(rows) else None)
-    return means

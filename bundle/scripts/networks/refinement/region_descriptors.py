@@ -1,19 +1,42 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""What an object looks like as a region: four numbers that need no position, no scale and no colour of its own."""
+"""What an object looks like as a region: numbers that need no position, no scale and no colour of its own."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from scipy.ndimage import binary_dilation
 
-__all__ = ["DESCRIPTORS", "describe_region"]
+__all__ = ["NUM_DESCRIPTORS", "Region", "describe_region", "mean_region", "perimeter", "to_row"]
 
-DESCRIPTORS = ("spread_inside", "spread_outside", "compactness", "separation")
+NUM_DESCRIPTORS = 11
+_RING = 6
 _DIAGONAL = 0.7071
 _LINKS_PER_SIDE = 2.2
 """Weighted links that a unit of outline cuts, roughly; a constant factor cancels when two shapes are compared."""
 
 
-def describe_region(mask: np.ndarray, lab: np.ndarray) -> np.ndarray | None:
+class Region(NamedTuple):
+    """Descriptors of a mask on its image."""
+
+    spread_inside: float
+    """log of the colours' spread inside, relative to the image's (plus 0.05)"""
+    spread_outside: float
+    """the same outside"""
+    compactness: float
+    """log of perimeter squared over area"""
+    separation: float
+    """share of the colour variance that the mask explains"""
+    border: float
+    """share of the image's border that the mask covers"""
+    contrast: tuple[float, float, float]
+    """mean Lab colour inside minus outside, in units of the image's spread"""
+    near_contrast: tuple[float, float, float]
+    """the same against the ring around the mask"""
+
+
+def describe_region(mask: np.ndarray, lab: np.ndarray) -> Region | None:
     """Describe a mask on its image.
 
     Args:
@@ -21,9 +44,7 @@ def describe_region(mask: np.ndarray, lab: np.ndarray) -> np.ndarray | None:
         lab: (h, w, 3) colours.
 
     Returns:
-        (4,) log of the colours' spread inside and outside relative to the image's (plus 0.05), log of perimeter
-        squared over area, and the share of colour variance that the mask explains; None where the mask or the rest
-        has fewer than two pixels.
+        None where the mask or the rest has fewer than two pixels.
     """
     inside = mask.ravel().astype(np.float64)
     area, total_area = inside.sum(), inside.size
@@ -39,14 +60,35 @@ def describe_region(mask: np.ndarray, lab: np.ndarray) -> np.ndarray | None:
     outside = (squares.sum(axis=0) - squares_inside) / (total_area - area)
     variance_outside = max((outside - np.square(mean_outside)).sum(), 0.0)
     share = area / total_area
-    return np.array(
-        [
-            np.log(np.sqrt(variance_inside / variance) + 0.05),
-            np.log(np.sqrt(variance_outside / variance) + 0.05),
-            np.log(perimeter(mask) ** 2 / area),
-            share * (1 - share) * np.square(mean_inside - mean_outside).sum() / variance,
-        ]
+    ring = (binary_dilation(mask, iterations=_RING) & ~mask).ravel()
+    mean_ring = colours[ring].mean(axis=0)
+    spread = np.sqrt(variance) + 1e-3
+    return Region(
+        spread_inside=float(np.log(np.sqrt(variance_inside / variance) + 0.05)),
+        spread_outside=float(np.log(np.sqrt(variance_outside / variance) + 0.05)),
+        compactness=float(np.log(perimeter(mask) ** 2 / area)),
+        separation=float(share * (1 - share) * np.square(mean_inside - mean_outside).sum() / variance),
+        border=float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()),
+        contrast=tuple(((mean_inside - mean_outside) / spread).tolist()),
+        near_contrast=tuple(((mean_inside - mean_ring) / spread).tolist()),
     )
+
+
+def to_row(region: Region | None) -> np.ndarray:
+    """One row of numbers, NaN for None: (11,)."""
+    if region is None:
+        return np.full(NUM_DESCRIPTORS, np.nan)
+    return np.array([*region[:5], *region.contrast, *region.near_contrast])
+
+
+def mean_region(rows: np.ndarray) -> Region | None:
+    """Mean of the rows (K, 11) that are not NaN; None where there is none."""
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    if not len(rows):
+        return None
+    inside, outside, compactness, separation, border, *contrasts = rows.mean(axis=0).tolist()
+    first, second = (contrasts[0], contrasts[1], contrasts[2]), (contrasts[3], contrasts[4], contrasts[5])
+    return Region(inside, outside, compactness, separation, border, first, second)
 
 
 def perimeter(mask: np.ndarray) -> float:
