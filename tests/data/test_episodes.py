@@ -84,7 +84,7 @@ def test_support_slices_come_from_another_volume(chaos_folder: Path) -> None:
     dataset = EpisodeDataset(read_chaos_mr(chaos_folder), volume_transforms(), num_shots=2, progress=False)
     for number in range(12):
         episode = dataset[number]
-        cases = [name.split(":")[0] for name in (episode["case_id"], *episode["support_ids"].split("|"))]
+        cases = [name.split(":")[0] for name in (episode["case_id"], *episode["support_ids"].split(";"))]
         assert len(set(cases)) == 3
         assert (episode["label"] == 1).any()
         assert all((label == 1).any() for label in episode["support_label"])

@@ -32,7 +32,7 @@ def test_tasks_of_a_volume(chaos_folder: Path) -> None:
     assert len(dataset) == 36
     number = next(n for n, task in enumerate(tasks.tasks) if task["class_name"] == "spleen")
     element = dataset[number]
-    slices = [int(name.split(":")[1]) for name in element["query_ids"].split("|")]
+    slices = [int(name.split(":")[1]) for name in element["query_ids"].split(";")]
     label = load_volume(chaos_folder / "label_2.nii.gz", is_label=True)
     expected = torch.stack([(volume_slice(label, z) == 4).float() for z in slices])
     assert torch.equal(element["label"], expected)

@@ -8,18 +8,18 @@ from typing import Any, Protocol, cast
 
 import torch
 import torch.distributed
-from monai.data import CacheDataset
 from monai.transforms import Compose
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
+from .item_cache import ItemCache
 from .items import expand_items, item_id
 from .labels import class_label, resize_label, stack_labels
 from .sampling import ClassIndex
 
 __all__ = ["ID_SEPARATOR", "EpisodeDataset", "EpisodeSampler", "TextTable", "as_compose", "float_image", "stack_images"]
 
-ID_SEPARATOR = "|"
+ID_SEPARATOR = ";"
 Image = Tensor | dict[str, Tensor]
 
 
@@ -34,7 +34,7 @@ class EpisodeDataset(Dataset):
 
     An element is ``image`` (3, S, S) or ``{level: (C, h, w)}``, ``label`` (1, L, L) with 0, 1 and 255 = ignored,
     ``support_image`` (K, 3, S, S) or ``{level: (K, C, h, w)}``, ``support_label`` (K, 1, L, L), ``class_name``,
-    ``case_id`` (the query), ``support_ids`` (joined by ``|``) and, with a text table, ``text_embedding`` (T, D). A
+    ``case_id`` (the query), ``support_ids`` (joined by ``;``) and, with a text table, ``text_embedding`` (T, D). A
     support is never of the query's case.
 
     Args:
@@ -82,7 +82,7 @@ class EpisodeDataset(Dataset):
         self.seed = seed
         self.text_table = text_table
         self.label_size = label_size
-        self.images = CacheDataset(
+        self.images = ItemCache(
             self.items, as_compose(transform), cache_rate=cache_rate, num_workers=num_workers, progress=progress
         )
 

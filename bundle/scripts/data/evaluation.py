@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.data import CacheDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from .episode_list import EpisodeList
 from .episodes import ID_SEPARATOR, TextTable, as_compose, stack_images
+from .item_cache import ItemCache
 from .items import Item, expand_items, item_id
 from .labels import class_label, stack_labels
 
@@ -27,7 +27,7 @@ class EvaluationDataset(Dataset):
     An element is ``image`` (N, 3, S, S) or ``{level: (N, C, h, w)}``, ``label`` (N, 1, H, W) with 0, 1 and 255 =
     ignored, at the original size, ``support_image`` (K, 3, S, S) or ``{level: (K, C, h, w)}``, ``support_label`` (K,
     1, H, W) (supports of different sizes: brought to the largest), ``class_name``, ``case_id``, ``query_ids`` and
-    ``support_ids`` (joined by ``|``) and, with a text table, ``text_embedding`` (T, D).
+    ``support_ids`` (joined by ``;``) and, with a text table, ``text_embedding`` (T, D).
 
     Args:
         episode_list: tasks of a 2D protocol.
@@ -57,7 +57,7 @@ class EvaluationDataset(Dataset):
         items = [item for item in expand_items(datalist) if item_id(item) in used and not item.get("flip", False)]
         self._positions = {item_id(item): position for position, item in enumerate(items)}
         self._values = {name: item["classes"][name] for item in items for name in item["classes"]}
-        self.images = CacheDataset(
+        self.images = ItemCache(
             items, as_compose(transform), cache_rate=cache_rate, num_workers=num_workers, progress=progress
         )
 
