@@ -9,7 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from monai.data import CacheDataset
 from tqdm import tqdm
 
+from .free_memory import release_free_memory
+
 __all__ = ["ItemCache"]
+
+_RELEASE_EVERY = 64
 
 
 class ItemCache(CacheDataset):
@@ -25,8 +29,12 @@ class ItemCache(CacheDataset):
         with ThreadPoolExecutor(self.num_workers) as pool:
             waiting = [pool.submit(self._load_cache_item, number) for number in numbers]
             try:
-                with tqdm(waiting, desc="Loading dataset", disable=not self.progress) as shown:
-                    return [loaded.result() for loaded in shown]
+                items = []
+                for loaded in tqdm(waiting, desc="Loading dataset", disable=not self.progress):
+                    items.append(loaded.result())
+                    if len(items) % _RELEASE_EVERY == 0:
+                        release_free_memory()
+                return items
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
