@@ -15,10 +15,11 @@ IDS = (
     *("dataset_name", "classes_train", "classes_val", "classes_eval"),
     *("train_datalist", "val_datalist", "eval_datalist", "prompts_file", "protocol"),
 )
-PROTOCOL = {"chaos_mr": "labelled_chunks", "mni152": "propagation"}
+PROTOCOL = {"chaos_ct": "propagation", "chaos_mr": "labelled_chunks", "mni152": "propagation"}
 # Items for training, validation and evaluation in the sample data.
 SAMPLES = {
     "voc2012": ("VOC2012", 758, 36, 36),
+    "chaos_ct": ("CHAOS_CT_sample", 78, 78, 1),
     "chaos_mr": ("CHAOS", 340, 340, 10),
     "isic2018": ("ISIC", 120, 40, 160),
     "chest_xray": ("CHEST", 40, 40, 80),

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """From public layouts to datalists, from datalists to episodes and fixed evaluation tasks."""
 
-from .chaos_mr import CHAOS_MR_VALUES, read_chaos_mr
+from .chaos_ct import CHAOS_CT_VALUES, read_chaos_ct
+from .chaos_mr import CHAOS_MR_GREYS, CHAOS_MR_VALUES, read_chaos_mr
 from .chest_xray import read_chest_xray
 from .collate import collate_task
 from .episode_list import EpisodeList, load_episode_list, make_episode_list
@@ -20,6 +21,8 @@ from .wbc import WBC_VALUES, read_wbc
 
 __all__ = [
     "CANONICAL_AXES",
+    "CHAOS_CT_VALUES",
+    "CHAOS_MR_GREYS",
     "CHAOS_MR_VALUES",
     "ISIC_CLASSES",
     "PROTOCOLS",
@@ -41,6 +44,7 @@ __all__ = [
     "load_volume",
     "make_episode_list",
     "picture_item",
+    "read_chaos_ct",
     "read_chaos_mr",
     "read_chest_xray",
     "read_isic2018",

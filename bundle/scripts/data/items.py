@@ -8,7 +8,6 @@ fraction per canonical slice) in place of ``areas``. A slice is like a 2D item, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .label_stack import is_label_stack
+from .natural_order import natural_key
 from .picture_reader import picture_size, read_index
 from .volume_reader import check_same_grid, is_volume_file, load_volume
 
@@ -48,11 +49,6 @@ class UnknownLabelError(ValueError):
 def item_id(item: Mapping[str, Any]) -> str:
     """``case_id`` of a 2D item, ``case_id:slice`` of a slice; a flipped copy has the id of its original."""
     return f"{item['case_id']}:{item['slice']}" if "slice" in item else str(item["case_id"])
-
-
-def natural_key(name: str | Path) -> list[tuple[int, int, str]]:
-    """Sort key under which ``case_2`` comes before ``case_10``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", str(name)) if part]
 
 
 def with_flips(items: Iterable[Item]) -> list[Item]:
@@ -127,8 +123,9 @@ def volume_item(
 
     Arguments and errors are those of `picture_item`.
     """
-    volume = load_volume(label, is_label=True)
-    check_same_grid(load_volume(image), volume)
+    volume = load_volume(label, is_label=True, image=image)
+    if not is_label_stack(label):  # pictures are read on the grid of the image's series
+        check_same_grid(load_volume(image), volume)
     slices = np.moveaxis(volume[0].numpy(), 2, 0).reshape(volume.shape[3], -1)
     counts = np.stack([np.bincount(plane, minlength=_NUM_VALUES) for plane in slices])
     values = _class_values(counts.sum(0), class_values, None, None, label)

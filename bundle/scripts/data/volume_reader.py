@@ -14,7 +14,12 @@ from monai.transforms import Orientation
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-__all__ = ["CANONICAL_AXES", "check_same_grid", "is_volume_file", "load_volume"]
+from .dicom_pixels import read_pixels
+from .dicom_segmentation import is_segmentation, read_segmentation
+from .dicom_series import DicomSeries, find_series, is_dicom_path
+from .label_stack import is_label_stack, read_label_stack
+
+__all__ = ["CANONICAL_AXES", "check_same_grid", "is_nifti_name", "is_volume_file", "load_volume"]
 
 CANONICAL_AXES = "LPS"
 _AXIS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -22,17 +27,31 @@ _SMALLEST_VOXEL = 1e-12  # cubic mm
 _SUFFIXES = (".nii", ".nii.gz")
 
 
-def is_volume_file(path: str | Path) -> bool:
+def is_nifti_name(path: str | Path) -> bool:
     """Whether the name is that of a NIfTI file."""
     return str(path).endswith(_SUFFIXES)
 
 
-def load_volume(path: str | Path, *, is_label: bool = False) -> MetaTensor:
-    """Read a 3D NIfTI file in the canonical orientation.
+def is_volume_file(path: str | Path) -> bool:
+    """Whether this is a volume: a NIfTI file by its name, a folder (of a DICOM series), or a DICOM file."""
+    return is_nifti_name(path) or is_dicom_path(path)
+
+
+def load_volume(
+    path: str | Path,
+    *,
+    is_label: bool = False,
+    image: str | Path | None = None,
+    series_uid: str | None = None,
+) -> MetaTensor:
+    """Read a 3D volume in the canonical orientation.
 
     Args:
-        path: a .nii or .nii.gz file.
+        path: a .nii or .nii.gz file; a folder with a DICOM series, or one of its files. A label map may also be a
+            DICOM-SEG file, or a folder of pictures, one per slice of the image's series.
         is_label: read a label map; its values must be whole numbers from 0 to 255.
+        image: the image of a label map that needs its grid (DICOM-SEG, pictures).
+        series_uid: SeriesInstanceUID, where the image's folder holds several series.
 
     Returns:
         (1, X, Y, Z) with the affine of the canonical grid; float32, or uint8 for a label map.
@@ -42,19 +61,10 @@ def load_volume(path: str | Path, *, is_label: bool = False) -> MetaTensor:
         ValueError: when it can't be read, isn't 3D, or a label map holds other values; the message names the file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no volume {path}")
-    array, metadata = _read(path)
-    if array.dtype.fields is not None or np.iscomplexobj(array):
-        raise ValueError(f"{path} holds colours or complex numbers ({array.dtype}), expected one number per voxel")
-    affine = np.asarray(metadata["affine"])
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < _SMALLEST_VOXEL:
-        raise ValueError(f"{path} has an affine that is not invertible: {affine[:3].tolist()}")
-    volume: Any = MetaTensor.ensure_torch_and_prune_meta(array.astype(np.float32), metadata)
-    while volume.ndim > 3 and volume.shape[-1] == 1:
-        volume = volume[..., 0]
-    if volume.ndim != 3:
-        raise ValueError(f"{path} has the shape {array.shape}, expected a 3D volume")
+    if not is_nifti_name(path) and is_dicom_path(path):
+        volume: Any = _read_dicom_label(path, image, series_uid) if is_label else _read_dicom(path, series_uid)
+    else:
+        volume = _read_nifti(path)
     volume = Orientation(axcodes=CANONICAL_AXES, labels=_AXIS_LABELS)(volume[None])
     volume.meta["filename_or_obj"] = str(path)
     return _as_label(volume, path) if is_label else volume
@@ -70,6 +80,24 @@ def check_same_grid(image: MetaTensor, label: MetaTensor, *, tolerance: float = 
         raise ValueError(f"{names} have different affines (by up to {difference:.3g} mm)")
 
 
+def _read_nifti(path: Path) -> Any:
+    """(X, Y, Z) MetaTensor of the file's grid."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no volume {path}")
+    array, metadata = _read(path)
+    if array.dtype.fields is not None or np.iscomplexobj(array):
+        raise ValueError(f"{path} holds colours or complex numbers ({array.dtype}), expected one number per voxel")
+    affine = np.asarray(metadata["affine"])
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < _SMALLEST_VOXEL:
+        raise ValueError(f"{path} has an affine that is not invertible: {affine[:3].tolist()}")
+    volume: Any = MetaTensor.ensure_torch_and_prune_meta(array.astype(np.float32), metadata)
+    while volume.ndim > 3 and volume.shape[-1] == 1:
+        volume = volume[..., 0]
+    if volume.ndim != 3:
+        raise ValueError(f"{path} has the shape {array.shape}, expected a 3D volume")
+    return volume
+
+
 def _read(path: Path) -> tuple[np.ndarray, dict]:
     """Array and header as MONAI's reader gives them; whatever is wrong with the file becomes one ValueError."""
     reader = NibabelReader()
@@ -77,6 +105,28 @@ def _read(path: Path) -> tuple[np.ndarray, dict]:
         return reader.get_data(reader.read(path))
     except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise ValueError(f"{path} is not a readable NIfTI volume: {error}") from error
+
+
+def _read_dicom(path: Path, series_uid: str | None) -> MetaTensor:
+    """(X, Y, Z) MetaTensor of the series' grid: columns, rows, slices."""
+    series = find_series(path, series_uid)
+    return _on_grid(read_pixels(series), series)
+
+
+def _read_dicom_label(path: Path, image: str | Path | None, series_uid: str | None) -> MetaTensor:
+    """A label map of DICOM's world on the grid of its image's series."""
+    is_object = path.is_file() and is_segmentation(path)
+    if not is_object and not is_label_stack(path):
+        return _read_dicom(path, None)
+    if image is None or is_nifti_name(image):
+        raise ValueError(f"{path} can only be read with the DICOM series of its image, got the image {image}")
+    series = find_series(image, series_uid)
+    return _on_grid((read_segmentation if is_object else read_label_stack)(path, series), series)
+
+
+def _on_grid(array: np.ndarray, series: DicomSeries) -> MetaTensor:
+    meta = {"series_uid": series.uid, "space": "RAS", "original_affine": series.affine.copy()}
+    return MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(series.affine), meta=meta)
 
 
 def _as_label(volume: MetaTensor, path: Path) -> MetaTensor:

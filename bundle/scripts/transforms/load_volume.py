@@ -16,9 +16,11 @@ __all__ = ["LoadVolumed", "volume_slice"]
 
 
 class LoadVolumed(MapTransform):
-    """Read NIfTI files in the orientation LPS: (1, X, Y, Z), axes to the patient's left, back and head.
+    """Read NIfTI files or DICOM series in the orientation LPS: (1, X, Y, Z), axes to the patient's left, back and head.
 
-    The first key is the image (float32); the others are label maps of the same grid (uint8).
+    The first key is the image (float32); the others are label maps of the same grid (uint8). Where the image is a
+    DICOM series, they may also be DICOM-SEG files or folders of pictures, see `load_volume`; an entry ``series_uid``
+    chooses among the series of its folder.
 
     Args:
         keys: entries that hold a path.
@@ -32,8 +34,9 @@ class LoadVolumed(MapTransform):
         """Replace the paths by MetaTensors."""
         result = dict(data)
         image_key = self.keys[0]
+        choice = {"image": result.get(image_key), "series_uid": result.get("series_uid")}
         for key in self.key_iterator(result):
-            result[key] = load_volume(result[key], is_label=key != image_key)
+            result[key] = load_volume(result[key], is_label=key != image_key, **choice)
             if key != image_key and image_key in result:
                 check_same_grid(result[image_key], result[key])
         return result
