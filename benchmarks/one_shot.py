@@ -42,9 +42,8 @@ SETS: dict[str, tuple[str, Callable[[Path], list[dict[str, Any]]], str, str]] = 
     "wbc": ("WBC", read_wbc, "sequential_episodes", "class_miou"),
     "chaos": ("CHAOS", read_chaos_mr, "labelled_chunks", "mean_dice"),
 }
+CLASSES = {"wbc": ("cytoplasm", "nucleus")}  # the whole cell is their union
 LEVELS = ("c2", "c3", "c4", "c5")
-FULL_HOST: dict[str, Any] = {}
-FULL_REFINEMENT: dict[str, Any] = {}
 # name -> (host, its arguments, refinement's arguments or None for none)
 VARIANTS: dict[str, tuple[type[Host], dict[str, Any], dict[str, Any] | None]] = {
     "full": (AlignedMatching, {}, {}),
@@ -55,6 +54,19 @@ VARIANTS: dict[str, tuple[type[Host], dict[str, Any], dict[str, Any] | None]] = 
     "without c2": (AlignedMatching, {"levels": LEVELS[1:]}, {}),
     "no colour model": (AlignedMatching, {}, {"colour_weight": 0.0}),
     "no links in the cut": (AlignedMatching, {}, {"link_weight": 0.0}),
+    "choice without border, contrast": (
+        AlignedMatching,
+        {},
+        {
+            "merit_weights": {
+                "spread_inside": 1.0,
+                "border": 0.0,
+                "any_separation": 0.0,
+                "contrast": 0.0,
+                "near_contrast": 0.0,
+            },
+        },
+    ),
     "one threshold": (AlignedMatching, {}, {"offsets": (0.0,)}),
     "no refinement": (AlignedMatching, {}, None),
     "matching": (Matching, {"position_prior": 1.0}, None),
@@ -125,7 +137,14 @@ def tasks_of(set_name: str, data: Path, shots: Sequence[int], stride: int) -> tu
     """Datalist and episode list of one set, thinned to every ``stride``-th query."""
     folder, read, protocol, _ = SETS[set_name]
     datalist = read(data / folder)
-    episodes = make_episode_list(datalist, set_name, protocol, num_shots=max(shots), num_episodes=NUM_EPISODES)
+    episodes = make_episode_list(
+        datalist,
+        set_name,
+        protocol,
+        num_shots=max(shots),
+        num_episodes=NUM_EPISODES,
+        classes=CLASSES.get(set_name),
+    )
     if stride == 1:
         return datalist, episodes
     queries = [{**task, "query": [name]} for task in episodes.tasks for name in task["query"]]

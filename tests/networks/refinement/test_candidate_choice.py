@@ -19,7 +19,7 @@ def cosine(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 
 def test_formula() -> None:
-    expected = -0.3 - 0.1 - 0.4 - 6.7 * 0.1 + (0.4 + 0.25) * np.log(0.201) - 0.1 * 2
+    expected = -1.5 * 0.3 - 0.1 - 0.4 - 2 * 0.1 + (0.4 + 0.25) * np.log(0.201) - 0.1 * 2
     expected += 0.75 * cosine(CANDIDATE.contrast, SUPPORT.contrast)
     expected += 0.5 * cosine(CANDIDATE.near_contrast, SUPPORT.near_contrast)
     assert candidate_merit(CANDIDATE, SUPPORT, -2.0, MeritWeights()) == pytest.approx(expected)

@@ -17,10 +17,10 @@ _WEAK_CONTRAST = 0.05
 class MeritWeights(NamedTuple):
     """Weights of the merit's terms."""
 
-    spread_inside: float = 1.0
+    spread_inside: float = 1.5
     spread_outside: float = 1.0
     compactness: float = 1.0
-    border: float = 6.7
+    border: float = 2.0
     separation: float = 1.0
     """on log separation, times the support's own separation"""
     any_separation: float = 0.25
