@@ -6,28 +6,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .items import Item, natural_key
-from .volume_reader import is_volume_file
+from .dicom_series import dicom_files
+from .items import Item
+from .natural_order import natural_key
+from .volume_reader import is_nifti_name, is_volume_file, volume_stem
 
 __all__ = ["inference_items", "require_items"]
 
 Paths = str | Path | Sequence[str | Path] | None
 
 
-def inference_items(image: Paths, annotation: Paths = None, *, dataset_dir: str | Path | None = None) -> list[Item]:
+def inference_items(
+    image: Paths, annotation: Paths = None, *, dataset_dir: str | Path | None = None, series_uid: str | None = None
+) -> list[Item]:
     """List volumes with their annotations.
 
     Args:
-        image: a NIfTI file, or several.
-        annotation: as many label maps of the same grids, or None.
-        dataset_dir: folder whose NIfTI files are taken where no image is named.
+        image: a NIfTI file, a folder with a DICOM series or one of its files; or several.
+        annotation: as many label maps of the same grids (NIfTI, DICOM-SEG), or None.
+        dataset_dir: folder whose NIfTI files, and folders with DICOM files, are taken where no image is named.
+        series_uid: SeriesInstanceUID, where the folder of an image holds several series.
 
     Returns:
-        A datalist of ``{image, [annotation]}``; empty when neither image nor folder is given (a workflow that is only
-        inspected), see ``require_items``.
+        A datalist of ``{image, [annotation], [series_uid]}``; empty when neither image nor folder is given (a workflow
+        that is only inspected), see ``require_items``.
 
     Raises:
-        ValueError: when a file is no NIfTI file, or the numbers of images and annotations differ.
+        ValueError: when a file is no volume, two images would have results of the same name, or the numbers of images
+            and annotations differ.
         FileNotFoundError: when a file or the folder is missing, or the folder holds no volume.
     """
     images = _as_list(image)
@@ -38,13 +44,15 @@ def inference_items(image: Paths, annotation: Paths = None, *, dataset_dir: str 
         raise ValueError(f"{len(images)} images but {len(annotations)} annotations: give one annotation per image")
     for key, paths in (("image", images), ("annotation", annotations)):
         for path in paths:
-            if not Path(path).is_file():
+            if not Path(path).exists():
                 raise FileNotFoundError(f"{key} {path} does not exist")
             if not is_volume_file(path):
-                raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz)")
-    if not annotations:
-        return [{"image": path} for path in images]
-    return [{"image": path, "annotation": other} for path, other in zip(images, annotations, strict=True)]
+                raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM")
+    _refuse_same_names(images)
+    items: list[Item] = [{"image": path} for path in images]
+    for item, path in zip(items, annotations, strict=False):
+        item["annotation"] = path
+    return [{**item, "series_uid": series_uid} for item in items] if series_uid else items
 
 
 def require_items(items: Sequence[Item], *, needs_annotation: bool = False) -> None:
@@ -59,7 +67,8 @@ def require_items(items: Sequence[Item], *, needs_annotation: bool = False) -> N
     """
     if not items:
         raise ValueError(
-            "no image given: name a NIfTI volume with --image FILE, or a folder of them with --dataset_dir"
+            "no image given: name a volume with --image (a NIfTI file, or the folder of a DICOM series), or a folder "
+            "of volumes with --dataset_dir"
         )
     if needs_annotation and "annotation" not in items[0]:
         raise ValueError(
@@ -77,7 +86,26 @@ def _as_list(value: Paths) -> list[str]:
 def _volumes_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset_dir {folder} does not exist")
-    volumes = sorted((str(path) for path in folder.iterdir() if is_volume_file(path)), key=natural_key)
+    volumes = [path for path in folder.iterdir() if _is_volume_in_folder(path)]
+    if not volumes and dicom_files(folder):
+        volumes = [folder]
     if not volumes:
-        raise FileNotFoundError(f"dataset_dir {folder} holds no NIfTI file (.nii or .nii.gz)")
-    return volumes
+        raise FileNotFoundError(f"dataset_dir {folder} holds no NIfTI file (.nii or .nii.gz) and no DICOM series")
+    return sorted(map(str, volumes), key=natural_key)
+
+
+def _is_volume_in_folder(path: Path) -> bool:
+    return bool(dicom_files(path)) if path.is_dir() else is_nifti_name(path)
+
+
+def _refuse_same_names(images: Sequence[str]) -> None:
+    """Results are named after their images, so equal names would overwrite each other."""
+    stems: dict[str, str] = {}
+    for path in images:
+        stem = volume_stem(path)
+        if stem in stems:
+            raise ValueError(
+                f"images {stems[stem]} and {path} have the same name, so the result of one would replace the other's; "
+                "segment them in separate runs with their own output_dir"
+            )
+        stems[stem] = path

@@ -61,7 +61,7 @@ def read_reference_support(
     class_names: Sequence[str] = (),
     num_shots: int | None = None,
 ) -> ReferenceSupport:
-    """Read annotated volumes (NIfTI) or annotated pictures.
+    """Read annotated volumes (NIfTI, DICOM series) or annotated pictures.
 
     Of a volume, the middle slices of the thirds of each label's extent support the lower, middle and upper part of the
     new volume (K volumes: K supports per part). Pictures support every slice.
@@ -133,7 +133,7 @@ def _pairs(images: str | Sequence[str], labels: str | Sequence[str]) -> list[tup
             f"{len(image_list)} support_images but {len(label_list)} support_labels: give one mask per image"
         )
     for path in (*image_list, *label_list):
-        if not Path(path).is_file():
+        if not Path(path).exists():
             raise FileNotFoundError(f"support file {path} does not exist")
     kinds = {is_volume_file(path) for path in (*image_list, *label_list)}
     if len(kinds) > 1:

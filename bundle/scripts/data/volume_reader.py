@@ -14,12 +14,21 @@ from monai.transforms import Orientation
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from .dicom_header import has_dicom_name
 from .dicom_pixels import read_pixels
 from .dicom_segmentation import is_segmentation, read_segmentation
 from .dicom_series import DicomSeries, find_series, is_dicom_path
 from .label_stack import is_label_stack, read_label_stack
 
-__all__ = ["CANONICAL_AXES", "check_same_grid", "is_nifti_name", "is_volume_file", "load_volume"]
+__all__ = [
+    "CANONICAL_AXES",
+    "check_same_grid",
+    "is_dicom_source",
+    "is_nifti_name",
+    "is_volume_file",
+    "load_volume",
+    "volume_stem",
+]
 
 CANONICAL_AXES = "LPS"
 _AXIS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -32,9 +41,23 @@ def is_nifti_name(path: str | Path) -> bool:
     return str(path).endswith(_SUFFIXES)
 
 
+def is_dicom_source(path: str | Path) -> bool:
+    """Whether this is a folder (of a DICOM series) or a DICOM file, and no NIfTI file."""
+    return not is_nifti_name(path) and is_dicom_path(path)
+
+
 def is_volume_file(path: str | Path) -> bool:
     """Whether this is a volume: a NIfTI file by its name, a folder (of a DICOM series), or a DICOM file."""
     return is_nifti_name(path) or is_dicom_path(path)
+
+
+def volume_stem(path: str | Path) -> str:
+    """File name without ``.nii``, ``.nii.gz`` or the suffix of DICOM files; name of a folder."""
+    path = Path(path).absolute()
+    for suffix in (".nii.gz", ".nii"):
+        if path.name.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem if has_dicom_name(path) else path.name
 
 
 def load_volume(
@@ -61,7 +84,7 @@ def load_volume(
         ValueError: when it can't be read, isn't 3D, or a label map holds other values; the message names the file.
     """
     path = Path(path)
-    if not is_nifti_name(path) and is_dicom_path(path):
+    if is_dicom_source(path):
         volume: Any = _read_dicom_label(path, image, series_uid) if is_label else _read_dicom(path, series_uid)
     else:
         volume = _read_nifti(path)

@@ -13,6 +13,7 @@ from scripts.metrics.segmentation import (
     figures,
     iou_score,
 )
+from scripts.metrics.volume_agreement import VolumeAgreement, volume_agreement
 
 __all__ = [
     "IGNORE_VALUE",
@@ -21,10 +22,12 @@ __all__ = [
     "CaseTable",
     "Interval",
     "OverlapCounts",
+    "VolumeAgreement",
     "count_overlap",
     "dice_score",
     "figures",
     "iou_score",
     "paired_differences",
     "summarise",
+    "volume_agreement",
 ]

@@ -8,31 +8,23 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
 from scripts.apps.atomic import replace_when_done
-from scripts.data.volume_reader import CANONICAL_AXES
+from scripts.data.volume_reader import volume_stem
+
+from .source_grid import SourceGrid, read_source_grid
 
 __all__ = ["canonical_axis_in_file", "save_like", "volume_stem"]
 
 
-def volume_stem(path: str | Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``."""
-    name = Path(path).name
-    for suffix in (".nii.gz", ".nii"):
-        if name.endswith(suffix):
-            return name[: -len(suffix)]
-    return Path(name).stem
-
-
-def save_like(source: str | Path, array: NDArray[Any], target: str | Path) -> Path:
-    """Write a volume in the canonical orientation on the grid of a NIfTI file.
+def save_like(source: str | Path | SourceGrid, array: NDArray[Any], target: str | Path) -> Path:
+    """Write a volume in the canonical orientation as NIfTI on the grid that it was read from.
 
     Axes are swapped and flipped, nothing is resampled; affine, codes and units are those of the source.
 
     Args:
-        source: the NIfTI file whose grid is taken.
+        source: the NIfTI file, or DICOM series, whose grid is taken; or that grid.
         array: (X, Y, Z) in the canonical orientation; whole numbers are stored as uint8 or uint16, others as float32.
         target: a ``.nii.gz`` file, written beside and renamed.
 
@@ -43,17 +35,13 @@ def save_like(source: str | Path, array: NDArray[Any], target: str | Path) -> Pa
         ValueError: when the array is not of the source's grid.
         OSError: when it can't be written.
     """
-    reference: Any = nibabel.load(source)
-    shape = reference.shape[:3]
-    own = io_orientation(reference.affine)
-    turned = apply_orientation(array, ornt_transform(axcodes2ornt(CANONICAL_AXES), own))
-    if turned.shape != shape:
-        raise ValueError(f"a result of shape {turned.shape} does not fit the grid {shape} of {source}")
-    header = reference.header.copy()
-    header.set_data_shape(shape)
+    grid = source if isinstance(source, SourceGrid) else read_source_grid(source)
+    turned = grid.from_canonical(array)
+    header = grid.header.copy() if grid.header is not None else _scanner_header(grid.affine)
+    header.set_data_shape(grid.shape)
     header.set_data_dtype(_storage_type(turned))
     header.set_slope_inter(1.0, 0.0)
-    image = type(reference)(turned.astype(header.get_data_dtype()), reference.affine, header)
+    image = grid.image_class(turned.astype(header.get_data_dtype()), grid.affine, header)
     image.header.set_slope_inter(1.0, 0.0)
     with replace_when_done(target) as partial:
         nibabel.save(image, partial)
@@ -64,16 +52,22 @@ def canonical_axis_in_file(source: str | Path, axis: int) -> tuple[int, bool]:
     """Find an axis of the canonical orientation among a file's own.
 
     Args:
-        source: NIfTI file.
+        source: NIfTI file, or DICOM series.
         axis: 0, 1 or 2 of (X, Y, Z).
 
     Returns:
         The axis in the file, and whether it runs the other way there.
     """
-    own = io_orientation(nibabel.load(source).affine)  # type: ignore[attr-defined]
-    to_canonical = ornt_transform(own, axcodes2ornt(CANONICAL_AXES))
-    file_axis = int(np.flatnonzero(to_canonical[:, 0] == axis)[0])
-    return file_axis, bool(to_canonical[file_axis, 1] < 0)
+    return read_source_grid(source).own_axis(axis)
+
+
+def _scanner_header(affine: NDArray[np.float64]) -> Any:
+    """A header in mm of the scanner's coordinates."""
+    header = nibabel.Nifti1Header()
+    header.set_xyzt_units("mm")
+    header.set_qform(affine, code=1)
+    header.set_sform(affine, code=1)
+    return header
 
 
 def _storage_type(array: NDArray[Any]) -> type[np.generic]:
