@@ -165,5 +165,5 @@ def _like(array: NDArray, inputs: Tensor) -> Tensor:
     """An array (Z, Y, X) as a tensor of the shape, device and affine of the inputs."""
     tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 1, 0))).reshape(tuple(inputs.shape))
     if isinstance(inputs, MetaTensor):
-        return MetaTensor(tensor.to(inputs.device), affine=inputs.affine, meta=dict(inputs.meta))
+        return MetaTensor(tensor.to(inputs.device), meta=dict(inputs.meta))
     return tensor.to(inputs.device) if isinstance(inputs, Tensor) else tensor

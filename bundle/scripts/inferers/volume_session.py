@@ -195,7 +195,7 @@ class VolumeSession:
             progress=progress,
         )
         propagated_at = time.perf_counter()
-        check = check_result(self._stack, propagated, working, self.parameters)
+        check = check_result(self._stack, propagated, working, self.parameters, memo=self._memo)
         checked = time.perf_counter()
         values = tuple(sorted({value for annotation in annotations.values() for value in annotation.values}))
         labels = self._to_image_grid(propagated.labels, annotations, values, progress)

@@ -40,7 +40,8 @@ class PropagationParameters:
         histogram_smoothing: standard deviation in bins of the Gaussian over the histogram.
         histogram_floor: probability that is added to every bin.
         histogram_clip: largest absolute log ratio.
-        histogram_novelty: share of a uniform distribution in the background's histogram: what was never seen is no object.
+        histogram_novelty: share of a uniform distribution in the background's histogram; intensities that were never
+            seen then speak against the object.
         use_flow: the neighbour's mask is carried by optical flow before its signed distance is taken.
         use_distance: signed distance to the carried mask.
         distance_weight: weight of the signed distance, per pixel.
@@ -80,6 +81,8 @@ class PropagationParameters:
         calibration_match_floor: smallest share of its weight that the match keeps.
         calibration_intensity: weight of the intensity per unit of its coefficient.
         calibration_intensity_gain: largest gain of the intensity weight.
+
+        use_self_check: walk chains back for the predicted Dice.
     """
 
     image_size: int = 400
@@ -143,6 +146,8 @@ class PropagationParameters:
     calibration_match_floor: float = 0.3
     calibration_intensity: float = 0.8
     calibration_intensity_gain: float = 1.7
+
+    use_self_check: bool = True
 
     def __post_init__(self) -> None:
         for name in ("image_size", "grid_size", "working_size", "top_k", "histogram_bins", "ring"):

@@ -34,12 +34,19 @@ class Propagated:
         logits: for every slice ``{label: (h, w)}``; a label that no chain brought to a slice is missing there.
         key_slices: indices of the slices that chains went over.
         travelled: by label, masks and logits of the chains, by position among the key slices.
+        rules: by label.
     """
 
     labels: NDArray[np.int32]
     logits: list[dict[int, NDArray[np.float32]]]
     key_slices: Sequence[int]
     travelled: dict[int, TravelledLabel]
+    rules: dict[int, LabelRules]
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Position among the key slices, by slice."""
+        return {index: number for number, index in enumerate(self.key_slices)}
 
 
 def segment_stack(
@@ -97,7 +104,7 @@ def segment_stack(
             for number in range(len(keys))
         ]
     if len(key_slices) == len(stack):
-        return Propagated(key_labels, key_logits, key_slices, travelled)
+        return Propagated(key_labels, key_logits, key_slices, travelled, rules)
     between = len(stack) - len(key_slices)
     result, logits = fill_between(
         stack,
@@ -112,7 +119,7 @@ def segment_stack(
     for number, index in enumerate(key_slices):
         logits[index] = key_logits[number]
     impose(result, annotations, annotation_complete, labels)
-    return Propagated(result, logits, key_slices, travelled)
+    return Propagated(result, logits, key_slices, travelled, rules)
 
 
 def _recall_rules(
