@@ -51,6 +51,19 @@ def test_folders_of_diagnoses(folder: Path, named: bool) -> None:
     else:
         with pytest.raises(ValueError, match="has no class '1', '2', '3'"):
             read_isic2018(folder)
+        items = read_isic2018(folder, folder_classes={"1": "nevus", "2": "melanoma", "3": "seborrheic_keratosis"})
+        assert [next(iter(item["classes"])) for item in items] == list(DIAGNOSES.values())
+
+
+def test_folders_of_masks_too_and_a_folder_around(tmp_path: Path) -> None:
+    for name, diagnosis in DIAGNOSES.items():
+        save_picture(tmp_path / "ISIC" / IMAGE_FOLDER / diagnosis / f"{name}.jpg")
+        save_mask(tmp_path / "ISIC" / MASK_FOLDER / diagnosis / f"{name}_segmentation.png", square_mask())
+    items = read_isic2018(tmp_path)
+    assert [next(iter(item["classes"])) for item in items] == list(DIAGNOSES.values())
+    save_picture(tmp_path / "ISIC" / IMAGE_FOLDER / "ISIC_0000009.jpg")
+    with pytest.raises(ValueError, match=r"ISIC_0000009\.jpg lies in no folder of a diagnosis, as 3 others do"):
+        read_isic2018(tmp_path)
 
 
 @pytest.mark.parametrize(

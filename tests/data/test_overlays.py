@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ SAMPLES = {
     "isic2018": ("ISIC", 120, 40, 160),
     "chest_xray": ("CHEST", 40, 40, 80),
     "wbc": ("WBC", 120, 120, 120),
+    "coco": ("COCO128", 17, 14, 14),
+    "image_text": ("MONUSEG", 5, 2, 9),
 }
 
 
@@ -65,6 +68,40 @@ def test_samples_and_descriptions(bundle_root: Path, tmp_path: Path, shared_data
     assert [len(items) for items in lists] == counts
     described = read_prompts(config.get_parsed_content("prompts_file")).sentences
     assert {entry for items in lists for item in items for entry in item["classes"]} <= set(described)
+
+
+def test_descriptions_of_a_thousand_classes_are_written(bundle_root: Path, tmp_path: Path, shared_data: Path) -> None:
+    config = parser(bundle_root, "data/fss1000.json", tmp_path, dataset_dir=str(shared_data / "FSS1000"))
+    config.update({"bundle_root": str(tmp_path)})
+    assert [len(config.get_parsed_content(f"{part}_datalist")) for part in ("train", "val", "eval")] == [5, 5, 5]
+    described = read_prompts(config.get_parsed_content("prompts_file")).sentences
+    assert list(described) == ["african_elephant", "eiffel_tower"]
+
+
+@pytest.mark.parametrize("name", ["image_folder", "datalist"])
+def test_own_volumes(bundle_root: Path, tmp_path: Path, chaos_folder: Path, name: str) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    entries = []
+    for number, case in enumerate(("1", "2", "3", "10")):
+        image, label = (tmp_path / f"{kind}s" / f"{case}.nii.gz" for kind in ("image", "label"))
+        (chaos_folder / f"image_{case}.nii.gz").rename(image)
+        (chaos_folder / f"label_{case}.nii.gz").rename(label)
+        entries.append({"image": str(image), "label": str(label), "fold": number % 2})
+    names = {"0": "background", "1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": names, "training": entries}))
+    values: dict[str, Any] = {"setting": 2, "classes_held_out": ["left kidney", "right kidney"]}
+    if name == "image_folder":
+        values["class_names"] = names
+    config = parser(bundle_root, f"data/{name}.json", tmp_path, dataset_dir=str(tmp_path), **values)
+    train, val = config.get_parsed_content("train_datalist"), config.get_parsed_content("val_datalist")
+    assert (len(train), len(val)) == (24, 40)
+    assert {entry for item in train for entry in item["classes"]} == {"liver", "spleen"}
+    assert "left kidney" in {entry for item in val for entry in item["classes"]}
+    assert len(config.get_parsed_content("eval_datalist")) == 4
+    if name == "datalist":
+        folded = parser(bundle_root, "data/datalist.json", tmp_path, dataset_dir=str(tmp_path), fold=1)
+        assert [item["case_id"] for item in folded.get_parsed_content("eval_datalist")] == ["2", "10"]
 
 
 def test_text_overlays_say_their_name(bundle_root: Path, tmp_path: Path) -> None:

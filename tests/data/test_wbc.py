@@ -44,6 +44,21 @@ def test_stray_values_go_to_the_nearest(tmp_path: Path) -> None:
     assert np.isin(mask, item["classes"]["nucleus"]).sum() == 17
 
 
+def test_the_repository_as_downloaded(tmp_path: Path) -> None:
+    root = tmp_path / "segmentation_WBC-master"
+    for number, name in enumerate(("Dataset 1", "Dataset 2")):
+        picture = Image.open(save_picture(tmp_path / "a.png", seed=number))
+        (root / name).mkdir(parents=True)
+        picture.save(root / name / "001.bmp")
+        save_mask(root / name / "001.png", cell_mask())
+    (root / "Class Labels of Dataset 1.csv").write_text("image ID,class label\n1,2\n")
+    assert [item["case_id"] for item in read_wbc(tmp_path)] == ["dataset1_001", "dataset2_001"]
+    assert [item["group"] for item in read_wbc(tmp_path, sets=["dataset2"])] == ["dataset2"]
+    save_mask(root / "Dataset 1" / "002.png", cell_mask())
+    with pytest.raises(FileNotFoundError, match=r"002\.png has no image: expected 002\.bmp beside it"):
+        read_wbc(tmp_path)
+
+
 def test_malformed_folders(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no pair of dataset1 or dataset2"):
         read_wbc(tmp_path)

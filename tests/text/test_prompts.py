@@ -7,18 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data import CHAOS_MR_VALUES, ISIC_CLASSES, SYNTHETIC_CLASSES, VOC_CLASSES, WBC_VALUES
+from scripts.data import (
+    CHAOS_CT_VALUES,
+    CHAOS_MR_VALUES,
+    COCO_CLASSES,
+    IMAGE_TEXT_CLASSES,
+    ISIC_CLASSES,
+    SYNTHETIC_CLASSES,
+    VOC_CLASSES,
+    WBC_VALUES,
+)
 from scripts.data.mni152 import MNI152_VALUES
 from scripts.text import read_prompts
 
 CLASSES = {
     "voc2012": VOC_CLASSES,
     "chaos_mr": list(CHAOS_MR_VALUES),
+    "chaos_ct": list(CHAOS_CT_VALUES),
     "synthetic": SYNTHETIC_CLASSES,
     "mni152": list(MNI152_VALUES),
     "isic2018": [*ISIC_CLASSES, "lesion"],
     "chest_xray": ["lung"],
     "wbc": list(WBC_VALUES),
+    "coco": COCO_CLASSES,
+    "image_text": list(IMAGE_TEXT_CLASSES),
 }
 
 

@@ -4,10 +4,16 @@
 from .chaos_ct import CHAOS_CT_VALUES, read_chaos_ct
 from .chaos_mr import CHAOS_MR_GREYS, CHAOS_MR_VALUES, read_chaos_mr
 from .chest_xray import read_chest_xray
+from .coco import COCO_CLASSES, coco_classes, read_coco
 from .collate import collate_task
+from .datalist_file import read_datalist
 from .episode_list import EpisodeList, load_episode_list, make_episode_list
 from .episodes import EpisodeDataset, EpisodeSampler
 from .evaluation import EvaluationDataset, PropagationDataset, evaluation_dataset
+from .few_shot_setting import training_items
+from .fss1000 import fss1000_classes, fss1000_prompts, read_fss1000
+from .image_folder import read_image_folder
+from .image_text import IMAGE_TEXT_CLASSES, read_image_text
 from .inference_items import inference_items, require_items
 from .isic2018 import ISIC_CLASSES, read_isic2018
 from .items import expand_items, item_id, picture_item, slice_items, volume_item, with_flips
@@ -24,6 +30,8 @@ __all__ = [
     "CHAOS_CT_VALUES",
     "CHAOS_MR_GREYS",
     "CHAOS_MR_VALUES",
+    "COCO_CLASSES",
+    "IMAGE_TEXT_CLASSES",
     "ISIC_CLASSES",
     "PROTOCOLS",
     "SYNTHETIC_CLASSES",
@@ -35,9 +43,12 @@ __all__ = [
     "EvaluationDataset",
     "PropagationDataset",
     "ReferenceSupport",
+    "coco_classes",
     "collate_task",
     "evaluation_dataset",
     "expand_items",
+    "fss1000_classes",
+    "fss1000_prompts",
     "inference_items",
     "item_id",
     "load_episode_list",
@@ -47,6 +58,11 @@ __all__ = [
     "read_chaos_ct",
     "read_chaos_mr",
     "read_chest_xray",
+    "read_coco",
+    "read_datalist",
+    "read_fss1000",
+    "read_image_folder",
+    "read_image_text",
     "read_isic2018",
     "read_mni152",
     "read_reference_support",
@@ -56,6 +72,7 @@ __all__ = [
     "require_items",
     "slice_items",
     "synthetic_classes",
+    "training_items",
     "voc2012_classes",
     "volume_item",
     "with_flips",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .folders import check_classes, dataset_folder, find_file, list_files
@@ -17,14 +17,18 @@ LESION = "lesion"
 IMAGE_FOLDER = "ISIC2018_Task1-2_Training_Input"
 MASK_FOLDER = "ISIC2018_Task1_Training_GroundTruth"
 CLASS_TABLE = "class_id.csv"
+WRAPPER = "ISIC"  # PATNet
 LAYOUT = (
-    f"{IMAGE_FOLDER}/ISIC_<n>.jpg (or folders of diagnoses below it), {MASK_FOLDER}/ISIC_<n>_segmentation.png, "
-    f"and {CLASS_TABLE} with the columns ID and Class for the three diagnoses"
+    f"{IMAGE_FOLDER}/ISIC_<n>.jpg (or folders of diagnoses below it), {MASK_FOLDER}/ISIC_<n>_segmentation.png, and "
+    f"{CLASS_TABLE} with the columns ID and Class for the three diagnoses; a folder ISIC around them is found as well"
 )
 
 
 def read_isic2018(
-    dataset_dir: str | Path, classes: Iterable[str] | None = None, class_table: str | Path | None = None
+    dataset_dir: str | Path,
+    classes: Iterable[str] | None = None,
+    class_table: str | Path | None = None,
+    folder_classes: Mapping[str, str] | None = None,
 ) -> list[Item]:
     """Read the pairs of the training set.
 
@@ -35,16 +39,21 @@ def read_isic2018(
         dataset_dir: folder of the set.
         classes: diagnoses to keep; None for all.
         class_table: csv with the columns ID and Class; None looks for ``class_id.csv`` in the folder.
+        folder_classes: folder -> diagnosis, for folders that aren't named for it (PATNet's are 1, 2 and 3) and where
+            there is no table.
     """
-    root = dataset_folder(dataset_dir, "ISIC 2018", LAYOUT, [IMAGE_FOLDER, MASK_FOLDER])
+    root = Path(dataset_dir).expanduser()
+    if (root / WRAPPER).is_dir():
+        root = root / WRAPPER
+    root = dataset_folder(root, "ISIC 2018", LAYOUT, [IMAGE_FOLDER, MASK_FOLDER])
     images = _images(root / IMAGE_FOLDER)
-    diagnoses = _diagnoses(images, root, class_table)
+    diagnoses = _diagnoses(images, root, class_table, folder_classes or {})
     wanted = check_classes(classes, [LESION] if diagnoses is None else list(ISIC_CLASSES), "ISIC 2018")
 
     def describe(image: Path) -> Item:
-        mask = find_file(
-            root / MASK_FOLDER, [f"{image.stem}_segmentation.png", f"{image.stem}.png"], f"{image} has no mask"
-        )
+        below = f"{image.parent.name}/" if (root / MASK_FOLDER / image.parent.name).is_dir() else ""
+        names = [f"{below}{image.stem}_segmentation.png", f"{image.stem}_segmentation.png", f"{image.stem}.png"]
+        mask = find_file(root / MASK_FOLDER, list(dict.fromkeys(names)), f"{image} has no mask")
         name = LESION if diagnoses is None else diagnoses[image.stem]
         return binary_picture_item(image, mask, image.stem, class_name=name, group=name)
 
@@ -60,7 +69,9 @@ def _images(folder: Path) -> list[Path]:
     return images
 
 
-def _diagnoses(images: list[Path], root: Path, class_table: str | Path | None) -> dict[str, str] | None:
+def _diagnoses(
+    images: list[Path], root: Path, class_table: str | Path | None, folder_classes: Mapping[str, str]
+) -> dict[str, str] | None:
     """Image name -> diagnosis, from the table or the folders; None where neither tells."""
     table = root / CLASS_TABLE if class_table is None else Path(class_table).expanduser()
     if not table.is_file():
@@ -69,10 +80,13 @@ def _diagnoses(images: list[Path], root: Path, class_table: str | Path | None) -
         folders = {image.parent.name for image in images} - {IMAGE_FOLDER}
         if not folders:
             return None
-        check_classes(
-            sorted(folders), ISIC_CLASSES, f"ISIC 2018 without {CLASS_TABLE}, which gets classes from folders,"
-        )
-        return {image.stem: image.parent.name for image in images}
+        loose = [image for image in images if image.parent.name == IMAGE_FOLDER]
+        if loose:
+            raise ValueError(f"{loose[0]} lies in no folder of a diagnosis, as {len(images) - len(loose)} others do")
+        names = [folder_classes.get(folder, folder) for folder in sorted(folders)]
+        hint = f"ISIC 2018 without {CLASS_TABLE} (add it, or tell folder_classes), which gets classes from folders,"
+        check_classes(names, ISIC_CLASSES, hint)
+        return {image.stem: folder_classes.get(image.parent.name, image.parent.name) for image in images}
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     if not rows or not {"ID", "Class"} <= set(rows[0]):

@@ -15,9 +15,10 @@ WBC_VALUES = {"nucleus": [255], "cytoplasm": [128], "cell": [128, 255]}
 # A few masks hold stray values: each pixel then belongs to the nearest of 0, 128 and 255.
 _NEAREST = {"nucleus": range(192, 256), "cytoplasm": range(64, 192), "cell": range(64, 256)}
 _SETS = {"dataset1": ("dataset1", "Dataset 1"), "dataset2": ("dataset2", "Dataset 2")}
+_WRAPPERS = ("segmentation_WBC-master", "segmentation_WBC")  # the repository that the set is distributed in
 LAYOUT = (
     "'Dataset 1' and 'Dataset 2' with <n>.bmp and its mask <n>.png in one folder (as distributed), or "
-    "dataset1 and dataset2 with images/<n>.png and masks/<n>.png"
+    "dataset1 and dataset2 with images/<n>.png and masks/<n>.png; a folder segmentation_WBC-master around them is found"
 )
 
 
@@ -33,7 +34,9 @@ def read_wbc(
     """
     wanted = check_classes(classes, list(WBC_VALUES), "WBC")
     names = check_classes(sets, list(_SETS), "WBC (sets)")
-    root = dataset_folder(dataset_dir, "WBC", LAYOUT)
+    root = Path(dataset_dir).expanduser()
+    root = next((root / entry for entry in _WRAPPERS if (root / entry).is_dir()), root)
+    root = dataset_folder(root, "WBC", LAYOUT)
     pairs = [(name, *pair) for name in names for pair in _pairs(root, name)]
     if not pairs:
         raise FileNotFoundError(f"{root} holds no pair of {' or '.join(names)}; the layout of WBC is: {LAYOUT}")
@@ -64,4 +67,6 @@ def _pairs(root: Path, name: str) -> list[tuple[Path, Path]]:
     for image in images:
         if not (masks / f"{image.stem}.png").is_file():
             raise FileNotFoundError(f"{image} has no mask: expected {masks / image.stem}.png")
+    if folder == masks and (loose := {path.stem for path in list_files(folder, [".png"])} - {i.stem for i in images}):
+        raise FileNotFoundError(f"the mask {folder / min(loose)}.png has no image: expected {min(loose)}.bmp beside it")
     return [(image, masks / f"{image.stem}.png") for image in images]
