@@ -1,6 +1,7 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """The interface: shapes, features in place of images, backbone passes, stored prompts, checkpoints, errors."""
 
+import io
 from typing import NamedTuple
 
 import pytest
@@ -145,13 +146,22 @@ def test_stored_prompt_is_part_of_the_state(segmenter: Segmenter) -> None:
 
 def test_scripts_with_and_without_prompt(segmenter: Segmenter) -> None:
     image, support_image, support_label = make_episode(num_shots=2)
-    scripted = torch.jit.script(segmenter)
+    scripted = reloaded(torch.jit.script(segmenter))  # what can be written can't always be read again
     assert torch.allclose(
         scripted(image, support_image, support_label), segmenter(image, support_image, support_label), atol=1e-5
     )
     assert torch.equal(scripted(image), segmenter(image))
     segmenter.store_prompt(support_image[0], support_label[0])
-    assert torch.allclose(torch.jit.script(segmenter)(image), segmenter(image), atol=1e-5)
+    assert torch.allclose(reloaded(torch.jit.script(segmenter))(image), segmenter(image), atol=1e-5)
+    features = segmenter.features(image)
+    assert scripted(features).shape == (2, 2, *max(value.shape[2:] for value in features.values()))
+
+
+def reloaded(program: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    buffer = io.BytesIO()
+    torch.jit.save(program, buffer)
+    buffer.seek(0)
+    return torch.jit.load(buffer)
 
 
 def test_training_terms_reach_what_learns(segmenter: Segmenter) -> None:

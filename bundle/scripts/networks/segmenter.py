@@ -167,7 +167,7 @@ class Segmenter(nn.Module):
         Returns:
             (B, 2, H, W) logits. Without a support set, and none stored, they say background everywhere.
         """
-        features = self.features(image) if isinstance(image, Tensor) else image
+        features = self._query_features(image)
         if support_image is None or support_label is None:
             if self.stored.is_empty():
                 return self._background(features, image)
@@ -175,16 +175,14 @@ class Segmenter(nn.Module):
             support_label = self.stored.label[None]
         else:
             support_features = self._support_features(support_image)
-        size = (support_label.shape[-2], support_label.shape[-1])
-        if isinstance(image, Tensor):
-            size = (image.shape[-2], image.shape[-1])
+        size = _size_of(image, support_label)
 
         if not torch.jit.is_scripting():
             if query_label is not None:
                 return self._training_terms(features, support_features, support_label, text_embedding, query_label)
             return self.segment(features, self.encode_prompt(support_features, support_label, text_embedding), size)
 
-        batch_size = image.shape[0] if isinstance(image, Tensor) else support_label.shape[0]
+        batch_size = features[self.host.levels[0]].shape[0]
         if support_label.shape[0] != batch_size:
             support_label = support_label.expand(batch_size, -1, -1, -1, -1)
             for level, value in support_features.items():
@@ -226,13 +224,19 @@ class Segmenter(nn.Module):
             features[level] = value.unflatten(0, [support_image.shape[0], support_image.shape[1]])
         return features
 
-    def _background(self, features: Features, image: Tensor | Features) -> Tensor:
-        batch_size, height, width = 0, 0, 0
-        for value in features.values():
-            batch_size, height, width = value.shape[0], max(height, value.shape[2]), max(width, value.shape[3])
+    def _query_features(self, image: Tensor | Features) -> Features:
+        # A program that refines the type of a variable which is used again can be exported, but not loaded.
         if isinstance(image, Tensor):
-            height, width = image.shape[2], image.shape[3]
-        logits = torch.zeros(batch_size, 2, height, width, device=self.signature.device)
+            return self.features(image)
+        return image
+
+    def _background(self, features: Features, image: Tensor | Features) -> Tensor:
+        largest = features[self.host.levels[0]]
+        for value in features.values():
+            if value.shape[2] > largest.shape[2]:
+                largest = value
+        height, width = _size_of(image, largest)
+        logits = torch.zeros(largest.shape[0], 2, height, width, device=self.signature.device)
         logits[:, 0] = 1.0
         return logits
 
@@ -287,6 +291,13 @@ def resize_logits(logits: Tensor, size: tuple[int, int] | None, align_corners: b
     if size is None or (logits.shape[2] == size[0] and logits.shape[3] == size[1]):
         return logits
     return F.interpolate(logits, [size[0], size[1]], mode="bilinear", align_corners=align_corners)
+
+
+def _size_of(image: Tensor | Features, otherwise: Tensor) -> tuple[int, int]:
+    """Height and width of an image; where features are given, of the other tensor."""
+    if isinstance(image, Tensor):
+        return image.shape[-2], image.shape[-1]
+    return otherwise.shape[-2], otherwise.shape[-1]
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
