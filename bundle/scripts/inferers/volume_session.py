@@ -158,7 +158,9 @@ class VolumeSession:
         if self._stack is not None:
             return
         low, high = self.intensity_window or intensity_range(self.image)
-        shape = working_shape(self._slices.shape[1:], tuple(self._pixel_size), self.parameters.working_size)
+        shape = working_shape(
+            self._slices.shape[1:], (self._pixel_size[0], self._pixel_size[1]), self.parameters.working_size
+        )
         images = np.empty((self.num_slices, *shape), np.float32)
         for index, image in enumerate(self._slices):
             images[index] = np.sqrt(to_working(scale_intensity(image, low, high), shape))

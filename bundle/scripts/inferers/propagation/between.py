@@ -70,9 +70,9 @@ def fill_between(
                     parts.append(np.where(window, np.clip(logit + parameters.between_bias, -clip, clip), -clip))
                     weights.append(1 / abs(index - key))
                 if parts:
-                    logit = sum(w * part for w, part in zip(weights, parts, strict=True)) / sum(weights)
-                    all_logits[index][label] = logit.astype(np.float32)
-                    masks[label] = tidy(logit > 0, rules[label], parameters, fill_all=True)
+                    mean = np.average(parts, axis=0, weights=weights).astype(np.float32)
+                    all_logits[index][label] = mean
+                    masks[label] = tidy(mean > 0, rules[label], parameters, fill_all=True)
             labels[index] = compete(all_logits[index], masks, stack.shape)
             done += 1
             if progress is not None:

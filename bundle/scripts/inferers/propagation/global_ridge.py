@@ -13,6 +13,8 @@ cells are taken out of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
@@ -25,7 +27,7 @@ from .memo import Memo, digest
 from .parameters import PropagationParameters
 from .slice_features import SliceStack
 
-__all__ = ["cell_inputs", "fit_ridge", "predict_ridge"]
+__all__ = ["cell_inputs", "fit_ridge", "predict_ridge", "ridge_key"]
 
 FINE, COARSE, SPREAD = 1.0, 2.5, 2.0  # pixels, standard deviations of the Gaussians
 
@@ -62,36 +64,25 @@ def fit_ridge(
         parameters: weights and thresholds.
         memo: keeps the normal matrices of whole slices.
     """
-    matrices = {True: 0.0, False: 0.0}  # of foreground and background
-    moments = {True: 0.0, False: 0.0}
-    totals = {True: 0.0, False: 0.0}
+    foreground, background = _Moments(), _Moments()
     for index in range(len(stack)):
         weight = float(np.exp(-min(abs(index - other) for other in annotated) / parameters.ridge_decay))
-        whole, whole_sum, is_bright = memo.recall(
-            ("gram", stack.key, index), lambda index=index: _slice_gram(stack, index, parameters)
-        )
-        bright_count = int(is_bright.sum())
+        whole, is_bright = memo.recall(("gram", stack.key, index), partial(_slice_moments, stack, index, parameters))
+        background.add(whole, weight)
         mask = masks.get(index)
-        touched = np.zeros_like(is_bright)
-        if mask is not None and mask.any():
-            coverage = cell_coverage(mask, parameters.grid_size)
-            touched = is_bright & (coverage >= parameters.ridge_background)
-            inside = is_bright & (coverage > parameters.ridge_foreground)
-            inputs = cell_inputs(stack, index, parameters)
-            chosen = inputs[torch.from_numpy(np.flatnonzero(inside))]
-            matrices[True] = matrices[True] + weight * (chosen.T @ chosen).double()
-            moments[True] = moments[True] + weight * chosen.sum(0).double()
-            totals[True] += weight * len(chosen)
-            removed = inputs[torch.from_numpy(np.flatnonzero(touched))]
-            whole = whole - (removed.T @ removed).double()
-            whole_sum = whole_sum - removed.sum(0).double()
-        matrices[False] = matrices[False] + weight * whole
-        moments[False] = moments[False] + weight * whole_sum
-        totals[False] += weight * (bright_count - int(touched.sum()))
-    if totals[True] <= 0 or totals[False] <= 0:
+        if mask is None or not mask.any():
+            continue
+        coverage = cell_coverage(mask, parameters.grid_size)
+        inputs = cell_inputs(stack, index, parameters)
+        inside = is_bright & (coverage > parameters.ridge_foreground)
+        touched = is_bright & (coverage >= parameters.ridge_background)
+        foreground.add(_moments(inputs, inside), weight)
+        background.add(_moments(inputs, touched), -weight)
+    if foreground.count <= 0 or background.count <= 0:
         return None
-    matrix = sum(0.5 / totals[side] * matrices[side] for side in (True, False))
-    target = 0.5 / totals[True] * moments[True] - 0.5 / totals[False] * moments[False]
+    shares = 0.5 / foreground.count, 0.5 / background.count
+    matrix = shares[0] * foreground.matrix + shares[1] * background.matrix
+    target = shares[0] * foreground.total - shares[1] * background.total
     penalty = parameters.ridge_penalty * matrix.diagonal().mean()
     matrix = matrix + penalty * torch.eye(len(matrix), dtype=torch.float64)
     return torch.linalg.solve(matrix, target).float()
@@ -108,20 +99,37 @@ def predict_ridge(
     return {label: each.numpy() for label, each in zip(coefficients, maps, strict=True)}
 
 
-def _slice_gram(
+def ridge_key(masks: Mapping[int, NDArray[np.bool_]], annotated: Sequence[int]) -> tuple[object, ...]:
+    """What a label's coefficients depend on."""
+    return ("ridge", tuple(annotated), tuple((index, digest(mask)) for index, mask in sorted(masks.items())))
+
+
+@dataclass
+class _Moments:
+    """Weighted sums over cells: X' A X (D, D), X' a (D,) and the sum of weights."""
+
+    matrix: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    total: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    count: float = 0.0
+
+    def add(self, other: _Moments, weight: float) -> None:
+        self.matrix = self.matrix + weight * other.matrix
+        self.total = self.total + weight * other.total
+        self.count += weight * other.count
+
+
+def _moments(inputs: Tensor, chosen: NDArray[np.bool_]) -> _Moments:
+    rows = inputs[torch.from_numpy(np.flatnonzero(chosen))]
+    return _Moments((rows.T @ rows).double(), rows.sum(0).double(), float(len(rows)))
+
+
+def _slice_moments(
     stack: SliceStack, index: int, parameters: PropagationParameters
-) -> tuple[Tensor, Tensor, NDArray[np.bool_]]:
-    """Normal matrix and sum of the cells of a slice that are not dark, and which cells these are."""
-    inputs = cell_inputs(stack, index, parameters)
+) -> tuple[_Moments, NDArray[np.bool_]]:
+    """Moments of the cells of a slice that are not dark, and which cells these are."""
     is_bright = _on_grid(stack.smooth(index, FINE), parameters.grid_size) > parameters.ridge_darkest
-    inputs = inputs[torch.from_numpy(np.flatnonzero(is_bright))]
-    return (inputs.T @ inputs).double(), inputs.sum(0).double(), is_bright
+    return _moments(cell_inputs(stack, index, parameters), is_bright), is_bright
 
 
 def _on_grid(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA).ravel()
-
-
-def ridge_key(masks: Mapping[int, NDArray[np.bool_]], annotated: Sequence[int]) -> tuple:
-    """What a label's coefficients depend on."""
-    return ("ridge", tuple(annotated), tuple((index, digest(mask)) for index, mask in sorted(masks.items())))
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.float32).ravel()

@@ -22,12 +22,13 @@ UNMATCHED = -1.0  # score of cells that were not asked for
 
 def cell_coverage(mask: NDArray, grid_size: int) -> NDArray[np.float32]:
     """Share of each grid cell that a mask (H, W) covers, (grid_size ** 2,)."""
-    return cv2.resize(mask.astype(np.float32), (grid_size, grid_size), interpolation=cv2.INTER_AREA).ravel()
+    coverage = cv2.resize(mask.astype(np.float32), (grid_size, grid_size), interpolation=cv2.INTER_AREA)
+    return np.asarray(coverage, np.float32).ravel()
 
 
 def upsample(grid: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Bring a map on the grid to the pixels of the working grid (bilinear)."""
-    return cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def choose_cells(coverage: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:

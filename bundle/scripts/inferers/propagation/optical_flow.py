@@ -19,7 +19,8 @@ def dense_flow(target: NDArray[np.float32], source: NDArray[np.float32]) -> NDAr
     """
     if min(target.shape) < 16:  # the coarsest scale of the method needs one patch
         return np.zeros((*target.shape, 2), np.float32)
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    method = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
     return method.calc((target * 255).astype(np.uint8), (source * 255).astype(np.uint8), None)
 
 
@@ -27,6 +28,7 @@ def carry(image: NDArray, flow: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring an image (H, W) of the source slice to the target slice along a flow (H, W, 2)."""
     rows, columns = image.shape
     x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-    return cv2.remap(
+    carried = cv2.remap(
         image.astype(np.float32), x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
+    return np.asarray(carried, np.float32)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +142,7 @@ def _ridges(
         masks = {index: labels[index] == label for index in range(len(labels)) if (labels[index] == label).any()}
         fitted = memo.recall(
             (*ridge_key(masks, sorted(annotated)), stack.key),
-            lambda masks=masks, annotated=annotated: fit_ridge(stack, masks, annotated, parameters, memo),
+            partial(fit_ridge, stack, masks, annotated, parameters, memo),
         )
         if fitted is not None:
             coefficients[label] = fitted

@@ -135,7 +135,7 @@ class PropagationParameters:
     use_component: bool = True
 
     use_key_slices: bool = True
-    key_slice_step: float = 0.017
+    key_slice_step: float = 0.012
     between_bias: float = -0.4
 
     use_calibration: bool = True

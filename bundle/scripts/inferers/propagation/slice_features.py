@@ -60,7 +60,7 @@ def extract_features(
     if device is None and isinstance(segmenter, torch.nn.Module):
         parameter = next(segmenter.parameters(), None)
         device = parameter.device if parameter is not None else None
-    compute = getattr(segmenter, "features", segmenter)  # a bare backbone is called
+    compute: Any = getattr(segmenter, "features", segmenter)  # a bare backbone is called
     collected: dict[str, Tensor] = {}
     for start in range(0, len(slices), batch_size):
         batch = torch.stack(
@@ -98,18 +98,17 @@ class SliceStack:
         images: (Z, h, w) on the working grid, values in [0, 1].
         features: ``{level: (Z, C, h', w')}`` of the same slices.
         grid_size: side of the grid on which features are compared.
-        kept: number of derived maps that are kept.
+        kept_mib: memory for derived maps; the latest are kept.
     """
 
     def __init__(
-        self, images: NDArray[np.float32], features: Mapping[str, Tensor], grid_size: int, *, kept: int = 400
+        self, images: NDArray[np.float32], features: Mapping[str, Tensor], grid_size: int, *, kept_mib: int = 256
     ) -> None:
         self.images = images
         self.features = dict(features)
         self.grid_size = grid_size
         self.indices: tuple[int, ...] = tuple(range(len(images)))
-        self._derived: OrderedDict[Hashable, Any] = OrderedDict()
-        self._kept = kept
+        self._kept = _Kept(kept_mib * 2**20)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -123,7 +122,7 @@ class SliceStack:
         """A stack of some of the slices that shares all images, features and derived maps with this one."""
         part = SliceStack(self.images, self.features, self.grid_size)
         part.indices = tuple(self.indices[index] for index in indices)
-        part._derived, part._kept = self._derived, self._kept
+        part._kept = self._kept
         return part
 
     @property
@@ -154,9 +153,25 @@ class SliceStack:
         return self._derive(("flow", *rows), lambda: dense_flow(self.images[rows[0]], self.images[rows[1]]))
 
     def _derive(self, key: Hashable, function: Callable[[], Value]) -> Value:
-        if key not in self._derived:
-            self._derived[key] = function()
-            while len(self._derived) > self._kept:
-                self._derived.popitem(last=False)
-        self._derived.move_to_end(key)
-        return self._derived[key]
+        return self._kept.recall(key, function)
+
+
+class _Kept:
+    """The latest results of pure functions, up to a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def recall(self, key: Hashable, function: Callable[[], Value]) -> Value:
+        if key not in self._values:
+            value: Any = function()
+            parts = value.values() if isinstance(value, dict) else (value,)
+            size = sum(int(part.nbytes) for part in parts)
+            self._values[key] = (value, size)
+            self._held += size
+            while self._held > self._limit and len(self._values) > 1:
+                self._held -= self._values.popitem(last=False)[1][1]
+        self._values.move_to_end(key)
+        return self._values[key][0]

@@ -37,7 +37,8 @@ def resize(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     if image.shape == tuple(shape):
         return image
     shrinks = image.shape[0] * image.shape[1] > shape[0] * shape[1]
-    return cv2.resize(image, (shape[1], shape[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), np.float32)
 
 
 def to_working(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
