@@ -51,9 +51,38 @@ def test_several_sentences_of_a_class() -> None:
     embeddings = EmbeddingTable({"a": ["x", "yy"], "b": ["zzz", "x"]}, encoder, "none")
     assert embeddings["a"].tolist() == [[1, 1], [2, 1]]
     assert embeddings["b"].tolist() == [[3, 1], [1, 1]]
+    assert embeddings.num_tokens == 2
     assert len(encoder.encoded) == 4
-    with pytest.raises(ValueError, match="the same number of sentences, found: a 2, b 1"):
-        EmbeddingTable({"a": ["x", "y"], "b": "z"}, encoder, "none")
+    with pytest.raises(ValueError, match="every class in pets needs a sentence; without: b"):
+        EmbeddingTable({"a": "x", "b": []}, encoder, "none", source="pets")
+
+
+def test_a_class_with_fewer_sentences_is_padded_with_zeros() -> None:
+    embeddings = EmbeddingTable({"a": ["x", "yy", "z z"], "b": "zzz"}, ToyEncoder(), "none")
+    assert embeddings["a"].tolist() == [[1, 1], [2, 1], [3, 2]]
+    assert embeddings["b"].tolist() == [[3, 1], [0, 0], [0, 0]]
+    assert embeddings.background.tolist() == [4, 1]
+
+
+class WordEncoder(ToyEncoder):
+    """One token per word, padded with zeros."""
+
+    def encode(self, sentences: Sequence[str]) -> Tensor:
+        self.encoded.extend(sentences)
+        words = [[[float(len(word)), 1.0] for word in text.split()] for text in sentences]
+        longest = max(len(own) for own in words)
+        return torch.tensor([own + [[0.0, 0.0]] * (longest - len(own)) for own in words])
+
+
+def test_token_states_of_an_encoder(tmp_path: Path) -> None:
+    file = tmp_path / "text.safetensors"
+    for encoder in (WordEncoder(), WordEncoder()):
+        embeddings = EmbeddingTable({"a": "a bean", "b": ["dark", "so is it"]}, encoder, "nothing at all", file)
+        assert embeddings["a"].tolist() == [[1, 1], [4, 1], [0, 0], [0, 0]]
+        assert embeddings["b"].tolist() == [[4, 1], [2, 1], [2, 1], [2, 1]]
+        assert embeddings.background.tolist() == [[7, 1], [2, 1], [3, 1]]
+        assert embeddings.num_tokens == 4
+    assert encoder.encoded == []  # all from the file
 
 
 def test_cache_spares_the_encoder(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 class EmbeddingTable:
-    """Class name -> (T, D), with T sentences per class, the same number for each.
+    """Class name -> (T, D), the tokens of all sentences of a class.
+
+    A sentence is one token, or several if the encoder gives token states. T is the same for all classes: where a class
+    has fewer, rows of zeros follow, which the text guidance takes for padding.
 
     Nothing is encoded before the first look-up; then all sentences are, at once. With a `cache_file` they are encoded
     once for all runs, and the encoder isn't loaded again.
@@ -47,10 +50,9 @@ class EmbeddingTable:
         source: str = "the table",
     ) -> None:
         self.sentences = {name: [own] if isinstance(own, str) else list(own) for name, own in sentences.items()}
-        lengths = {len(own) for own in self.sentences.values()}
-        if len(lengths) != 1 or 0 in lengths:
-            counts = ", ".join(f"{name} {len(own)}" for name, own in self.sentences.items())
-            raise ValueError(f"every class in {source} needs the same number of sentences, found: {counts or 'none'}")
+        without = [name for name, own in self.sentences.items() if not own]
+        if without or not self.sentences:
+            raise ValueError(f"every class in {source} needs a sentence; without: {', '.join(without) or 'all'}")
         self.encoder = encoder
         self.background_sentence = background_sentence
         self.cache_file = None if cache_file is None else Path(cache_file).expanduser()
@@ -69,17 +71,30 @@ class EmbeddingTable:
 
     @property
     def background(self) -> Tensor:
-        """(D,) embedding of the background sentence."""
-        return self._all_vectors()[self.background_sentence]
+        """(D,) embedding of the background sentence, or (T, D) of its tokens, without padding."""
+        rows = self._all_vectors()[self.background_sentence]
+        return rows[0] if rows.shape[0] == 1 else rows
+
+    @property
+    def num_tokens(self) -> int:
+        """Most tokens that a class, or the background, has."""
+        vectors = self._all_vectors()
+        return max(self._class_tokens, vectors[self.background_sentence].shape[0])
 
     def __getitem__(self, class_name: str) -> Tensor:
-        """(T, D) embeddings of a class; a KeyError gives the nearest names when it has no description."""
+        """(T, D) embeddings of a class, padded with zeros; a KeyError gives the nearest names when it has none."""
         if class_name not in self.sentences:
             near = difflib.get_close_matches(class_name, self.sentences, n=3, cutoff=0.4)
             hint = f"nearest: {', '.join(near)}" if near else f"described are: {', '.join(self.sentences)}"
             raise KeyError(f"no description of class {class_name!r} in {self.source}; {hint}")
         vectors = self._all_vectors()
-        return torch.stack([vectors[sentence] for sentence in self.sentences[class_name]])
+        rows = torch.cat([vectors[sentence] for sentence in self.sentences[class_name]])
+        return torch.cat([rows, rows.new_zeros(self._class_tokens - rows.shape[0], rows.shape[1])])
+
+    @property
+    def _class_tokens(self) -> int:
+        vectors = self._all_vectors()
+        return max(sum(vectors[sentence].shape[0] for sentence in own) for own in self.sentences.values())
 
     def _all_vectors(self) -> dict[str, Tensor]:
         if self._vectors is None:
@@ -90,10 +105,11 @@ class EmbeddingTable:
             absent = [sentence for sentence in wanted if keys[sentence] not in stored]
             if absent:
                 encoded = self.encoder.encode(absent).detach().cpu().float()
-                stored.update({keys[sentence]: row.clone() for sentence, row in zip(absent, encoded, strict=True)})
+                rows = [_without_padding(row) for row in encoded]
+                stored.update({keys[sentence]: row for sentence, row in zip(absent, rows, strict=True)})
                 if self.cache_file is not None:
                     write_file(self.cache_file, lambda draft: save_file(stored, draft))
-            self._vectors = {sentence: stored[keys[sentence]] for sentence in wanted}
+            self._vectors = {sentence: stored[keys[sentence]].reshape(-1, self.dim) for sentence in wanted}
         return self._vectors
 
     def _read_cache(self) -> dict[str, Tensor]:
@@ -116,3 +132,11 @@ def embedding_table(
     """Table of a file of descriptions, see `scripts.text.prompts`."""
     prompts = read_prompts(prompts_file)
     return EmbeddingTable(prompts.sentences, encoder, prompts.background, cache_file, source=str(prompts_file))
+
+
+def _without_padding(rows: Tensor) -> Tensor:
+    """Copy (D,) as it is, or (T, D) without the rows of zeros at its end."""
+    if rows.ndim == 1:
+        return rows.clone()
+    used = int(rows.any(dim=1).sum())
+    return rows[: max(used, 1)].clone()

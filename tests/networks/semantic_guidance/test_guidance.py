@@ -124,9 +124,9 @@ def test_constructor_errors() -> None:
         SemanticGuidance({}, text_dim=TEXT_DIM)
 
 
-@pytest.mark.parametrize("shape", [(2, TEXT_DIM), (2, 2, TEXT_DIM), (2, 1, TEXT_DIM + 1)])
+@pytest.mark.parametrize("shape", [(2, TEXT_DIM), (2, 0, TEXT_DIM), (2, 1, TEXT_DIM + 1)])
 def test_text_errors(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"must be \(B, 1, 6\): one sentence embedding per episode"):
+    with pytest.raises(ValueError, match=r"must be \(B, T, 6\): T tokens or sentences per episode"):
         make().class_text(torch.zeros(shape))
 
 

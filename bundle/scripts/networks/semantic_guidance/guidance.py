@@ -8,6 +8,9 @@ background's sentence outside of it. The mean over shots is fused with the host'
 
 The released code averages text prototypes over the whole batch and lets empty masks shrink the host's prototype; here
 the average runs over an episode's non-empty shots, and an episode without any keeps its host prototype.
+
+A text has one token (a sentence's embedding) or several (several sentences of a class, or a sentence's own tokens).
+Hosts pass it on as rows (N, T * D), the tokens side by side; a token of zeros is padding, save the first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks.blocks.masks import aligned_weights
+from scripts.networks.blocks.pooling import masked_averages
 from scripts.networks.semantic_guidance.unit import SemanticUnit
 
 __all__ = ["SemanticGuidance"]
@@ -27,13 +31,16 @@ class SemanticGuidance(nn.Module):
 
     Args:
         channels: width of every map that the host will have guided, by any name.
-        text_dim: width D of the text embeddings.
-        background_embedding: (D,) embedding of the background's sentence; None leaves background prototypes alone.
+        text_dim: width D of a text token.
+        background_embedding: (D,) embedding of the background's sentence, or (T, D) of several tokens; None leaves
+            background prototypes alone.
         alpha: share of the text in the fusion.
         use_guided_features: whether the host replaces its support and query maps by guided ones (as the paper's figure)
             or keeps the raw ones (as the released code).
         rescale: whether a text prototype is brought to the length of the host's before the fusion.
         style: module that perturbs support maps (N, C, h, w) in training, such as ``StylePerturbation``; None for none.
+        num_tokens: most tokens a text will have; above one the units get query and key projections.
+        heads: of the attention over several tokens.
 
     Raises:
         ValueError: for values out of range or a background embedding of another width.
@@ -44,11 +51,13 @@ class SemanticGuidance(nn.Module):
         channels: Mapping[str, int],
         *,
         text_dim: int,
-        background_embedding: Union[Tensor, Sequence[float], None] = None,
+        background_embedding: Union[Tensor, Sequence[Sequence[float]], Sequence[float], None] = None,
         alpha: float = 0.3,
         use_guided_features: bool = False,
         rescale: bool = False,
         style: Optional[nn.Module] = None,
+        num_tokens: int = 1,
+        heads: int = 8,
     ) -> None:
         super().__init__()
         if not channels or not 0 <= alpha <= 1:
@@ -57,38 +66,49 @@ class SemanticGuidance(nn.Module):
         embedding = torch.zeros(0)
         if background_embedding is not None:
             embedding = torch.as_tensor(background_embedding, dtype=torch.float32).flatten().clone()
-            if embedding.numel() != text_dim:
+            if embedding.numel() == 0 or embedding.numel() % text_dim != 0:
                 raise ValueError(f"background embedding has {embedding.numel()} numbers, text_dim is {text_dim}")
+            if embedding.numel() > num_tokens * text_dim:
+                found = embedding.numel() // text_dim
+                raise ValueError(f"background embedding has {found} tokens, num_tokens is {num_tokens}")
         self.text_dim = int(text_dim)
+        self.num_tokens = int(num_tokens)
         self.alpha = float(alpha)
         self.use_guided_features = bool(use_guided_features)
         self.rescale = bool(rescale)
         self.background_embedding: Tensor
         self.register_buffer("background_embedding", embedding)
         widths = sorted(set(channels.values()))
-        self.units = nn.ModuleDict({str(width): SemanticUnit(width, text_dim) for width in widths})
+        self.units = nn.ModuleDict(
+            {str(width): SemanticUnit(width, text_dim, num_tokens > 1, heads) for width in widths}
+        )
         self.style = style
 
     def class_text(self, text_embedding: Optional[Tensor]) -> Tensor:
-        """Check an episode's text and drop its token axis.
+        """Check an episode's text and lay its tokens side by side.
 
         Args:
-            text_embedding: (B, 1, D).
+            text_embedding: (B, T, D), T up to ``num_tokens``; tokens of zeros after the first are padding.
 
         Returns:
-            (B, D).
+            (B, T * D).
 
         Raises:
-            ValueError: when it is None, or has several tokens or another width.
+            ValueError: when it is None, or has too many tokens or another width.
         """
         if text_embedding is None:
-            raise ValueError("this host was built with text guidance and needs text_embedding (B, 1, D), got None")
-        if text_embedding.dim() != 3 or text_embedding.shape[1] != 1 or text_embedding.shape[2] != self.text_dim:
+            raise ValueError("this host was built with text guidance and needs text_embedding (B, T, D), got None")
+        if text_embedding.dim() != 3 or text_embedding.shape[1] < 1 or text_embedding.shape[2] != self.text_dim:
             raise ValueError(
-                f"text_embedding must be (B, 1, {self.text_dim}): one sentence embedding per episode; "
+                f"text_embedding must be (B, T, {self.text_dim}): T tokens or sentences per episode; "
                 f"got {list(text_embedding.shape)}"
             )
-        return text_embedding[:, 0].to(self.background_embedding.dtype)
+        if text_embedding.shape[1] > self.num_tokens:
+            raise ValueError(
+                f"text_embedding {list(text_embedding.shape)} has {text_embedding.shape[1]} tokens per episode, but "
+                f"the text guidance was built with num_tokens {self.num_tokens}"
+            )
+        return text_embedding.flatten(1).to(self.background_embedding.dtype)
 
     def fuse(self, host_prototypes: Tensor, support: Tensor, mask: Tensor, text: Tensor) -> Tensor:
         """Fuse a host's prototypes with the text-guided ones.
@@ -97,7 +117,7 @@ class SemanticGuidance(nn.Module):
             host_prototypes: (B, 2, C), foreground and background.
             support: (B, K, C, h, w) raw support maps.
             mask: (B, K, 1, H, W) in {0, 1, 255}.
-            text: (B, D) from :meth:`class_text`.
+            text: (B, T * D) from :meth:`class_text`.
 
         Returns:
             (B, 2, C).
@@ -105,12 +125,22 @@ class SemanticGuidance(nn.Module):
         shape = [support.shape[0], support.shape[1]]
         maps = support.flatten(0, 1)
         weights = self.mask_weights(mask.flatten(0, 1), [maps.shape[2], maps.shape[3]], maps)
-        sentences = text.unsqueeze(1)
+        texts = [text]
         if self.has_background:
-            background = self.background_embedding.expand(text.shape[0], 1, self.text_dim)
-            sentences = torch.cat([sentences, background], dim=1)
-        sides = sentences.shape[1]
-        prototypes = self.text_prototypes(maps, sentences.repeat_interleave(shape[1], dim=0), weights[:, :sides])
+            texts.append(self.background_embedding.expand(text.shape[0], -1))
+        sides = len(texts)
+        is_one_token = True
+        for own_text in texts:
+            is_one_token = is_one_token and own_text.shape[1] == self.text_dim
+        if is_one_token:
+            sentences = torch.stack(texts, dim=1).repeat_interleave(shape[1], dim=0)
+            prototypes = self.text_prototypes(maps, sentences, weights[:, :sides])
+        else:
+            pooled: list[Tensor] = []
+            for side, own_text in enumerate(texts):
+                guided = self.guide(maps, own_text.repeat_interleave(shape[1], dim=0))
+                pooled.append(masked_averages(guided, weights[:, side : side + 1], eps=1e-6))
+            prototypes = torch.cat(pooled, dim=1)
         area = weights[:, :sides].sum(dim=[2, 3])
         text_prototypes, is_present = self.over_shots(prototypes.unflatten(0, shape), area.unflatten(0, shape))
         own = host_prototypes[:, :sides]
@@ -121,25 +151,35 @@ class SemanticGuidance(nn.Module):
         return torch.cat([fused, host_prototypes[:, sides:]], dim=1)
 
     def host_maps(self, features: Tensor, text: Tensor) -> Tensor:
-        """Maps (N, C, h, w) for the host, guided by text (N, D) or raw, as ``use_guided_features`` says."""
+        """Maps (N, C, h, w) for the host, guided by text (N, T * D) or raw, as ``use_guided_features`` says."""
         if self.use_guided_features:
             return self.guide(features, text)
         return features
 
     def guide(self, features: Tensor, text: Tensor) -> Tensor:
-        """Guide maps (N, C, h, w) by their class's text (N, D): (N, C, h, w)."""
+        """Guide maps (N, C, h, w) by their class's text (N, T * D): (N, C, h, w)."""
         guided = features
         is_known = False
         for width, unit in self.units.items():
             if int(width) == features.shape[1]:
-                guided = unit(features, unit.constant(text))  # type: ignore[operator]
+                if text.shape[1] == self.text_dim:
+                    guided = unit(features, unit.constant(text))  # type: ignore[operator]
+                else:
+                    tokens = text.unflatten(1, [text.shape[1] // self.text_dim, self.text_dim])
+                    shift = unit.attend(features, tokens, self.is_padding(tokens))  # type: ignore[operator]
+                    guided = unit(features, shift)
                 is_known = True
         if not is_known:
             raise ValueError(f"semantic guidance was built without a unit for maps of {features.shape[1]} channels")
         return guided
 
+    def is_padding(self, tokens: Tensor) -> Tensor:
+        """Whether tokens (N, T, D) are padding, that is zeros and not the first: (N, T) bool."""
+        is_zero = (tokens == 0).all(dim=2)
+        return torch.cat([torch.zeros_like(is_zero[:, :1]), is_zero[:, 1:]], dim=1)
+
     def text_prototypes(self, features: Tensor, sentences: Tensor, weights: Tensor) -> Tensor:
-        """Masked averages of maps guided by several sentences.
+        """Masked averages of maps that sentences of one token guide, one mask per sentence.
 
         Args:
             features: (N, C, h, w).
