@@ -32,7 +32,7 @@ def compare_volumes(
     masks = [load_volume(path, is_label=True, image=image) for path in (label, pred)]
     check_same_grid(*masks)
     spacing = masks[0].affine[:3, :3].norm(dim=0).tolist()
-    reference, mine = (mask[0].as_tensor() > 0 if value is None else mask[0].as_tensor() == value for mask in masks)
+    reference, mine = (mask[0] > 0 if value is None else mask[0] == value for mask in masks)
     return volume_agreement(mine, reference, spacing)
 
 

@@ -1,9 +1,10 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Decode the pixels of a DICOM series.
 
-pydicom reads uncompressed pixels; GDCM, which SimpleITK brings along, decodes compressed ones (JPEG 2000, JPEG
-lossless, JPEG-LS, RLE, baseline JPEG): pydicom's own way to JPEG lossless is GPL (pylibjpeg-libjpeg). GDCM gets a file
-of the pixels alone, so that it neither rescales nor sorts: both are done here, in the same way for every syntax.
+pydicom reads uncompressed pixels and RLE, of which it notices every missing byte. GDCM, which SimpleITK brings along,
+decodes the rest (JPEG 2000, JPEG lossless, JPEG-LS, baseline JPEG): pydicom's own way to JPEG lossless is GPL
+(pylibjpeg-libjpeg). GDCM gets a file of the pixels alone, so that it neither rescales nor sorts: both are done here, in
+the same way for every syntax.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pydicom
 import SimpleITK as sitk  # noqa: N813
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import RLELossless
 
 from .dicom_series import DicomSeries
 
@@ -72,7 +74,7 @@ def _decode(dataset: Dataset, frame: int, path: Path) -> np.ndarray:
     if syntax is None:
         raise ValueError(f"{path} has no TransferSyntaxUID, expected one")
     try:
-        if syntax.is_compressed and not syntax.is_deflated:
+        if syntax.is_compressed and not syntax.is_deflated and syntax != RLELossless:
             return _decode_with_gdcm(dataset, frame)
         return pydicom.pixels.pixel_array(dataset, index=frame)
     except (RuntimeError, ValueError, KeyError, AttributeError, NotImplementedError, TypeError) as error:
