@@ -24,7 +24,7 @@ _LABEL_ENDINGS = ("", "_mask", "_seg", "_label", "_segmentation")
 _CHANNEL_ENDING = "_0000"  # nnU-Net: image of the first channel
 LAYOUT = (
     f"one of the folders {', '.join(IMAGE_FOLDERS)} and one of {', '.join(LABEL_FOLDERS)}, with pictures or .nii.gz "
-    f"files of the same names (a label may end in {', '.join(filter(None, _LABEL_ENDINGS))}); and perhaps {CLASS_FILE}: "
+    f"files of the same names (labels may end in {', '.join(filter(None, _LABEL_ENDINGS))}); and perhaps {CLASS_FILE}: "
     '["liver", "spleen"] for the values 1 and 2, or {"liver": 1, "spleen": [2, 3]}'
 )
 
