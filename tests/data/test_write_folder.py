@@ -1,6 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,18 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
         write_file(tmp_path / "sub" / "list.json", lambda draft, text=text: draft.write_text(text))
     assert (tmp_path / "sub" / "list.json").read_text() == "second"
     assert len(list((tmp_path / "sub").iterdir())) == 1
+
+
+def test_a_full_disk_is_told_with_the_name_that_the_user_knows(tmp_path: Path) -> None:
+    def full(draft: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for write in (write_folder, write_file):
+        with pytest.raises(OSError, match=r"cannot write .*/pictures: No space left on device; nothing was written"):
+            write(tmp_path / "pictures", full)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_about_another_file_stays(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="source"):
+        write_folder(tmp_path / "pictures", lambda draft: Path("/none/source.png").read_bytes())

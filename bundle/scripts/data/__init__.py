@@ -11,6 +11,7 @@ from .episode_list import EpisodeList, load_episode_list, make_episode_list
 from .episodes import EpisodeDataset, EpisodeSampler
 from .evaluation import EvaluationDataset, PropagationDataset, evaluation_dataset
 from .few_shot_setting import training_items
+from .folders import require_dataset_dir
 from .fss1000 import fss1000_classes, fss1000_prompts, read_fss1000
 from .image_folder import read_image_folder
 from .image_text import IMAGE_TEXT_CLASSES, read_image_text
@@ -69,6 +70,7 @@ __all__ = [
     "read_synthetic",
     "read_voc2012",
     "read_wbc",
+    "require_dataset_dir",
     "require_items",
     "slice_items",
     "synthetic_classes",

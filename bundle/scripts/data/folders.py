@@ -6,9 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["check_classes", "dataset_folder", "find_file", "list_files"]
+__all__ = ["check_classes", "dataset_folder", "find_file", "list_files", "require_dataset_dir"]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def require_dataset_dir(dataset_dir: str | Path | None, dataset_name: str) -> None:
+    """Refuse to start where an overlay names a data set and nobody said where it lies.
+
+    Raises:
+        ValueError: naming the key to give.
+    """
+    if dataset_dir is None:
+        raise ValueError(f"dataset_dir is not given: say where data set {dataset_name} lies, with --dataset_dir FOLDER")
 
 
 def dataset_folder(dataset_dir: str | Path, name: str, layout: str, required: Iterable[str] = ()) -> Path:

@@ -33,6 +33,9 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
                 target = folder / path.relative_to(draft)  # another process was first, or files are missing
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
+    except OSError as error:
+        _raise_named(error, draft, folder)
+        raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -47,5 +50,15 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
         write(draft)
         draft.chmod(0o644)
         draft.replace(path)
+    except OSError as error:
+        _raise_named(error, draft, path)
+        raise
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _raise_named(error: OSError, draft: Path, target: Path) -> None:
+    """Raise the error of a write with the name that the user knows; one about a file elsewhere stays as it is."""
+    elsewhere = error.filename is not None and not str(error.filename).startswith((str(draft), str(target)))
+    if error.errno is not None and not elsewhere:
+        raise type(error)(error.errno, f"cannot write {target}: {error.strerror}; nothing was written") from error
