@@ -1,12 +1,14 @@
 # Two commands for a new user: `make quickstart` and `make test`. Both set the environment up first.
 #
 #   PYTHON=...   use this interpreter, with everything installed, instead of the project's own environment
+#   DATA=...     folder with the sample data sets, for `make bench`
 #   THREADS=...  threads of the numerical libraries in tests and benchmarks (default 1: same sums on every machine)
 
 VENV := .venv
 PYTHON ?= $(VENV)/bin/python
 BASE_PYTHON ?= python3
 THREADS ?= 1
+DATA ?= $(or $(CDTG_SHARED),../shared)/data
 BUNDLE := bundle
 MODEL := $(BUNDLE)/models/model.pt
 
@@ -47,8 +49,13 @@ test: lint  ## what CI runs: lint, types, and the tests without the slow ones
 test-all: lint  ## with the slow ones
 	$(SINGLE) $(PYTHON) -m pytest
 
-bench: setup  ## every benchmark, each printing ratios within one run
-	set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(SINGLE) $(PYTHON) $$file; done
+bench: setup  ## ratios within one run; with the sample data in DATA also the accuracy tables
+	$(SINGLE) $(PYTHON) benchmarks/semantic_guidance.py
+	$(SINGLE) $(PYTHON) benchmarks/data_loading.py
+	@if [ -d "$(DATA)" ]; then set -e; \
+	  $(SINGLE) $(PYTHON) benchmarks/propagation.py --data_root $(DATA) --output_dir runs/propagation; \
+	  $(SINGLE) $(PYTHON) benchmarks/one_shot.py $(DATA) --stride 12 --cache runs/one_shot; \
+	else echo "no sample data at $(DATA): the accuracy tables are left out (give DATA=FOLDER)"; fi
 
 clean:  ## remove what setup and the workflows wrote
-	rm -rf $(VENV) quickstart $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts
+	rm -rf $(VENV) quickstart runs $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts
