@@ -48,14 +48,13 @@ def read_voc2012(dataset_dir: str | Path, split: str = "train", classes: Iterabl
     """Read one split; images that show none of the classes are left out.
 
     Args:
-        dataset_dir: the folder ``VOC2012`` (or ``VOCdevkit`` above it).
+        dataset_dir: the folder ``VOC2012``, or one of the two above it.
         split: name of a file in ImageSets/Segmentation without its suffix.
         classes: class names; None for all 20. Pixels of other classes count as background.
     """
     wanted = check_classes(classes, VOC_CLASSES, "VOC 2012")
     root = Path(dataset_dir).expanduser()
-    if (root / "VOC2012").is_dir():
-        root = root / "VOC2012"
+    root = next((root / name for name in ("VOC2012", "VOCdevkit/VOC2012") if (root / name).is_dir()), root)
     root = dataset_folder(root, "VOC 2012", LAYOUT, ["JPEGImages", f"ImageSets/Segmentation/{split}.txt"])
     masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
     if masks is None:

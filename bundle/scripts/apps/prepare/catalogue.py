@@ -28,6 +28,8 @@ from scripts.data import (
 )
 from scripts.data.items import Item
 
+from .voc_augment import augment_voc2012
+
 __all__ = ["CATALOGUE", "Archive", "DatasetEntry"]
 
 
@@ -63,6 +65,7 @@ class DatasetEntry(NamedTuple):
         archives: what can be fetched without a login.
         counts: images, and images per class, of the complete set.
         instructions: how to get it by hand.
+        finish: what is left to do in the folder after unpacking.
     """
 
     name: str
@@ -73,6 +76,7 @@ class DatasetEntry(NamedTuple):
     archives: tuple[Archive, ...] = ()
     counts: Mapping[str, int] = {}
     instructions: str = ""
+    finish: Callable[[Path], object] | None = None
 
     @property
     def access(self) -> str:
@@ -116,7 +120,7 @@ _LVIT_TEXT = "The sentences are linked from github.com/HUANGLIZI/LViT."
 _ENTRIES = (
     DatasetEntry(
         "voc2012",
-        "PASCAL VOC 2012, natural images, 20 classes",
+        "PASCAL VOC 2012 with SBD's masks, natural images, 20 classes",
         _read_both_splits(read_voc2012),
         terms="Images are from flickr; use must respect flickr's terms of use.",
         citation="Everingham et al. 2012; for SegmentationClassAug also Hariharan et al. 2011 (SBD).",
@@ -126,9 +130,14 @@ _ENTRIES = (
                 "VOCtrainval_11-May-2012.tar",
                 md5="6cd6e144f989b92b3379bac3b3de84fd",
             ),
+            Archive(
+                "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",
+                "benchmark.tgz",
+                md5="82b4d87ceb2ed10f6038a1cba92111cb",
+            ),
         ),
         counts={"images": 2913},
-        instructions="SegmentationClassAug (10582 training masks with SBD) is put beside SegmentationClass by hand.",
+        finish=augment_voc2012,
     ),
     DatasetEntry(
         "coco",

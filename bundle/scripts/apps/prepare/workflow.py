@@ -139,6 +139,8 @@ def _fetch(entry: DatasetEntry, root: Path, lack: str, *, keep_archives: bool, p
         mark.write_text(f"{archive.url}\n")
         if not keep_archives:
             file.unlink()
+    if entry.finish is not None:
+        entry.finish(root)
 
 
 def _unpack(archive: Archive, file: Path, root: Path) -> None:
