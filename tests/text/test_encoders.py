@@ -58,3 +58,6 @@ def test_minilm_matches_sentence_transformers() -> None:
     torch.testing.assert_close(found, reference, atol=1e-5, rtol=0)
     assert found[0] @ found[2] > found[0] @ found[1]
     torch.testing.assert_close(encoder.encode(SENTENCES[1:2])[0], found[1], atol=1e-5, rtol=0)  # padding is masked
+    assert encoder.count_tokens("Liver.") == 4
+    with pytest.raises(ValueError, match="has 302 tokens, the text encoder minilm takes 256"):
+        encoder.encode(["bean " * 300])

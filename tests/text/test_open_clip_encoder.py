@@ -3,33 +3,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from scripts.text import OpenClipEncoder
 
 open_clip = pytest.importorskip("open_clip")
 
 SENTENCES = ["A photo of liver in which a dark wedge fills the image.", "Spleen."]
-ARCHITECTURE = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, torch.nn.Module]:
-    """Name, weight file and network of a CLIP that is small enough for a test."""
-    folder = tmp_path_factory.mktemp("clip")
-    (folder / "tiny-test-clip.json").write_text(json.dumps(ARCHITECTURE))
-    open_clip.add_model_config(folder / "tiny-test-clip.json")
-    torch.manual_seed(0)
-    network = open_clip.create_model("tiny-test-clip").eval()
-    save_file({key: value.clone() for key, value in network.state_dict().items()}, folder / "tiny.safetensors")
-    return "tiny-test-clip", str(folder / "tiny.safetensors"), network
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -43,9 +26,19 @@ def test_embeddings_are_the_text_tower_s(tiny: tuple[str, str, torch.nn.Module],
     assert len(encoder.fingerprint) == 64
 
 
-def test_another_architecture_refuses_the_weights(tiny: tuple[str, str, torch.nn.Module], tmp_path: Path) -> None:
+def test_a_sentence_that_would_be_cut_is_refused(tiny: tuple[str, str, torch.nn.Module]) -> None:
+    encoder = OpenClipEncoder(*tiny[:2])
+    assert encoder.count_tokens("a bean") == 4
+    assert encoder.encode(["bean " * 75]).shape == (1, 16)
+    with pytest.raises(ValueError, match="has 78 tokens, the text encoder open_clip tiny-test-clip takes 77: 'bean"):
+        encoder.encode(["a bean", "bean " * 76])
+
+
+def test_another_architecture_refuses_the_weights(
+    tiny: tuple[str, str, torch.nn.Module], architecture: dict[str, Any], tmp_path: Path
+) -> None:
     _, weights, _ = tiny
-    other = {**ARCHITECTURE, "embed_dim": 8}
+    other = {**architecture, "embed_dim": 8}
     (tmp_path / "narrow-test-clip.json").write_text(json.dumps(other))
     open_clip.add_model_config(tmp_path / "narrow-test-clip.json")
     with pytest.raises(ValueError, match=r"tiny\.safetensors don't fit the text encoder narrow-test-clip"):

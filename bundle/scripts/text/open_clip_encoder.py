@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .encoders import file_hash
+from .encoders import file_hash, refuse_long_sentences
 
 __all__ = ["OpenClipEncoder"]
 
@@ -59,19 +59,42 @@ class OpenClipEncoder:
         Returns:
             (N, dim) float32.
         """
-        tokenizer, network = self._tower
-        embeddings = network.encode_text(tokenizer(list(sentences))).float()
+        refuse_long_sentences(self, sentences)
+        embeddings = self._tower(self.tokenizer(list(sentences))).float()
         return F.normalize(embeddings, dim=1) if self.normalize else embeddings
 
+    @property
+    def context_length(self) -> int:
+        """Tokens that a sentence can have, its start and end included."""
+        return self.tokenizer.context_length
+
+    def count_tokens(self, sentence: str) -> int:
+        """Tokens of a sentence, its start and end included."""
+        if hasattr(self.tokenizer, "encode"):
+            return len(self.tokenizer.encode(sentence)) + 2
+        return len(self.tokenizer.tokenizer(sentence)["input_ids"])  # of a model that takes a tokenizer of Hugging Face
+
     @cached_property
-    def _tower(self) -> tuple[Any, Any]:
+    def tokenizer(self) -> Any:
+        """Sentences -> (N, context_length) token ids; a longer sentence is cut."""
+        import open_clip
+
+        return open_clip.get_tokenizer(self.model)
+
+    def load_tower(self) -> tuple[Any, Any]:
+        """Load anew: the tokenizer, and the text tower alone, token ids -> (N, dim)."""
         import open_clip
 
         path = Path(self.weights).expanduser()
+        weights = str(path) if path.is_file() else self.weights
         try:
             network = open_clip.create_model(
-                self.model, str(path) if path.is_file() else self.weights, precision="fp32", require_pretrained=True
+                self.model, weights, precision="fp32", require_pretrained=True, force_custom_text=True
             )
         except RuntimeError as error:
             raise ValueError(f"the weights {self.weights} don't fit the text encoder {self.model}: {error}") from error
-        return open_clip.get_tokenizer(self.model), network.eval().requires_grad_(False)
+        return self.tokenizer, network.text.eval().requires_grad_(False)
+
+    @cached_property
+    def _tower(self) -> Any:
+        return self.load_tower()[1]

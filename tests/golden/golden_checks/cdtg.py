@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from golden_checks.case import Case
+from golden_checks.cdtg_lora import check_lora
 from scripts.networks.semantic_guidance import ReleasedSemanticGuidance, SemanticGuidance, convert_reference_state
 from scripts.networks.style_perturbation import (
     STYLES,
@@ -26,7 +27,7 @@ def check_cdtg(case: Case) -> None:
     """Choose the check by header and tensors."""
     method, kind = case.header.get("method", ""), case.header.get("kind", "")
     if "LoRA" in method:
-        pytest.skip("low-rank adapters of the text tower are not built yet")
+        check_lora(case)
     elif "features_from" in case.header:
         pytest.skip(f"{method}: the PATNet host is not built yet")
     elif "content" in case.tensors:

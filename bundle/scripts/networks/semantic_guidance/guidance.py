@@ -41,6 +41,8 @@ class SemanticGuidance(nn.Module):
         style: module that perturbs support maps (N, C, h, w) in training, such as ``StylePerturbation``; None for none.
         num_tokens: most tokens a text will have; above one the units get query and key projections.
         heads: of the attention over several tokens.
+        text_encoder: module (B, T, L) -> (B, T, D) for texts that come as L token ids per sentence, the background's
+            too, so that it learns with the units; None where texts come as embeddings.
 
     Raises:
         ValueError: for values out of range or a background embedding of another width.
@@ -58,6 +60,7 @@ class SemanticGuidance(nn.Module):
         style: Optional[nn.Module] = None,
         num_tokens: int = 1,
         heads: int = 8,
+        text_encoder: Optional[nn.Module] = None,
     ) -> None:
         super().__init__()
         if not channels or not 0 <= alpha <= 1:
@@ -66,10 +69,11 @@ class SemanticGuidance(nn.Module):
         embedding = torch.zeros(0)
         if background_embedding is not None:
             embedding = torch.as_tensor(background_embedding, dtype=torch.float32).flatten().clone()
-            if embedding.numel() == 0 or embedding.numel() % text_dim != 0:
-                raise ValueError(f"background embedding has {embedding.numel()} numbers, text_dim is {text_dim}")
-            if embedding.numel() > num_tokens * text_dim:
-                found = embedding.numel() // text_dim
+            width = text_dim if text_encoder is None else int(text_encoder.context_length)  # type: ignore[arg-type]
+            if embedding.numel() == 0 or embedding.numel() % width != 0:
+                raise ValueError(f"background embedding has {embedding.numel()} numbers, text_dim is {width}")
+            if embedding.numel() > num_tokens * width:
+                found = embedding.numel() // width
                 raise ValueError(f"background embedding has {found} tokens, num_tokens is {num_tokens}")
         self.text_dim = int(text_dim)
         self.num_tokens = int(num_tokens)
@@ -83,6 +87,7 @@ class SemanticGuidance(nn.Module):
             {str(width): SemanticUnit(width, text_dim, num_tokens > 1, heads) for width in widths}
         )
         self.style = style
+        self.text_encoder = text_encoder
 
     def class_text(self, text_embedding: Optional[Tensor]) -> Tensor:
         """Check an episode's text and lay its tokens side by side.
@@ -98,6 +103,8 @@ class SemanticGuidance(nn.Module):
         """
         if text_embedding is None:
             raise ValueError("this host was built with text guidance and needs text_embedding (B, T, D), got None")
+        if self.text_encoder is not None:
+            text_embedding = self.text_encoder(text_embedding)
         if text_embedding.dim() != 3 or text_embedding.shape[1] < 1 or text_embedding.shape[2] != self.text_dim:
             raise ValueError(
                 f"text_embedding must be (B, T, {self.text_dim}): T tokens or sentences per episode; "
@@ -109,6 +116,15 @@ class SemanticGuidance(nn.Module):
                 f"the text guidance was built with num_tokens {self.num_tokens}"
             )
         return text_embedding.flatten(1).to(self.background_embedding.dtype)
+
+    def background_text(self) -> Tensor:
+        """Text of the background: (1, T * D)."""
+        text = self.background_embedding.unsqueeze(0)
+        if self.text_encoder is not None:
+            length = int(self.text_encoder.context_length)  # type: ignore[arg-type]
+            ids = text.unflatten(1, [text.shape[1] // length, length])
+            return self.text_encoder(ids).flatten(1)
+        return text
 
     def fuse(self, host_prototypes: Tensor, support: Tensor, mask: Tensor, text: Tensor) -> Tensor:
         """Fuse a host's prototypes with the text-guided ones.
@@ -127,7 +143,7 @@ class SemanticGuidance(nn.Module):
         weights = self.mask_weights(mask.flatten(0, 1), [maps.shape[2], maps.shape[3]], maps)
         texts = [text]
         if self.has_background:
-            texts.append(self.background_embedding.expand(text.shape[0], -1))
+            texts.append(self.background_text().expand(text.shape[0], -1))
         sides = len(texts)
         is_one_token = True
         for own_text in texts:
