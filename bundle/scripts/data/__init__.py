@@ -22,6 +22,7 @@ from .mni152 import read_mni152
 from .protocols import PROTOCOLS
 from .reference_support import ReferenceSupport, read_reference_support
 from .synthetic import SYNTHETIC_CLASSES, read_synthetic, synthetic_classes
+from .task_sampler import TaskSampler
 from .voc2012 import VOC_CLASSES, read_voc2012, voc2012_classes
 from .volume_reader import CANONICAL_AXES, load_volume
 from .wbc import WBC_VALUES, read_wbc
@@ -44,6 +45,7 @@ __all__ = [
     "EvaluationDataset",
     "PropagationDataset",
     "ReferenceSupport",
+    "TaskSampler",
     "coco_classes",
     "collate_task",
     "evaluation_dataset",
