@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import Any
 
 import torch.distributed
 from monai.data import DistributedSampler
@@ -33,4 +34,5 @@ class TaskSampler(DistributedSampler):
             rank = torch.distributed.get_rank() if running else 0
         if len(dataset) < num_replicas:
             raise ValueError(f"{len(dataset)} task(s) can't be shared by {num_replicas} processes: start fewer")
-        super().__init__(dataset, even_divisible=False, num_replicas=num_replicas, rank=rank, shuffle=False)
+        shares: dict[str, Any] = {"even_divisible": False, "num_replicas": num_replicas, "rank": rank, "shuffle": False}
+        super().__init__(dataset, **shares)  # type: ignore[arg-type]
