@@ -58,7 +58,7 @@ def test_properties_of_inference_without_an_image(
     assert not (tmp_path / "out").exists()
 
 
-def test_metadata_names_what_is_installed(bundle_root: Path) -> None:
+def test_metadata_in_the_zoo_form(bundle_root: Path) -> None:
     metadata = ConfigParser.load_config_file(bundle_root / "configs" / "metadata.json")
     assert metadata["version"] in metadata["changelog"]
     assert list(metadata["network_data_format"]["inputs"]) == ["image"]
