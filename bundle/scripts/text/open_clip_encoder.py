@@ -23,14 +23,27 @@ class OpenClipEncoder:
     """A frozen CLIP text encoder.
 
     Args:
-        model: open_clip's name of the architecture. OpenAI's weights need one that ends in ``quickgelu``.
-        weights: a local file, or one of open_clip's tags for the model, which is downloaded at the first encoding.
+        model: open_clip's name of the architecture, ``hf-hub:owner/name`` or ``local-dir:folder``. OpenAI's weights
+            need an architecture that ends in ``quickgelu``.
+        weights: a local file, or one of open_clip's tags for the model, which is downloaded at the first encoding;
+            None with ``hf-hub:`` and ``local-dir:``, which bring their own.
         normalize: scale embeddings to unit length; the paper uses them as they are.
+        embed_dim: length of an embedding, where a model's configuration would have to be downloaded to know it.
     """
 
-    def __init__(self, model: str = "ViT-B-32-quickgelu", weights: str = "openai", normalize: bool = False) -> None:
-        if weights.endswith(_WEIGHT_SUFFIXES) and not Path(weights).expanduser().is_file():
+    def __init__(
+        self,
+        model: str = "ViT-B-32-quickgelu",
+        weights: str | None = "openai",
+        normalize: bool = False,
+        embed_dim: int | None = None,
+    ) -> None:
+        if weights and weights.endswith(_WEIGHT_SUFFIXES) and not Path(weights).expanduser().is_file():
             raise FileNotFoundError(f"no weights {weights} of the text encoder {model}")
+        if (weights is None) != (":" in model):
+            raise ValueError(f"the text encoder {model} needs {'no weights beside it' if weights else 'weights'}")
+        if embed_dim is not None:
+            self.dim = embed_dim
         self.model = model
         self.weights = weights
         self.normalize = normalize
@@ -49,6 +62,8 @@ class OpenClipEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weight file, or open_clip's tag."""
+        if self.weights is None:
+            return self.model
         path = Path(self.weights).expanduser()
         return file_hash(path) if path.is_file() else self.weights
 
@@ -79,21 +94,38 @@ class OpenClipEncoder:
         """Sentences -> (N, context_length) token ids; a longer sentence is cut."""
         import open_clip
 
-        return open_clip.get_tokenizer(self.model)
+        try:
+            return open_clip.get_tokenizer(self.model)
+        except OSError as error:
+            raise self._not_loaded(error) from error
 
     def load_tower(self) -> tuple[Any, Any]:
         """Load anew: the tokenizer, and the text tower alone, token ids -> (N, dim)."""
         import open_clip
 
-        path = Path(self.weights).expanduser()
-        weights = str(path) if path.is_file() else self.weights
+        weights = self.weights and str(Path(self.weights).expanduser())
+        is_file = bool(weights) and Path(str(weights)).is_file()
         try:
             network = open_clip.create_model(
-                self.model, weights, precision="fp32", require_pretrained=True, force_custom_text=True
+                self.model,
+                weights if is_file else self.weights,
+                precision="fp32",
+                require_pretrained=True,
+                force_custom_text=True,
             )
-        except RuntimeError as error:
-            raise ValueError(f"the weights {self.weights} don't fit the text encoder {self.model}: {error}") from error
+        except (OSError, RuntimeError) as error:
+            if is_file:
+                message = f"the weights {self.weights} don't fit the text encoder {self.model}: {error}"
+                raise ValueError(message) from error
+            raise self._not_loaded(error) from error
         return self.tokenizer, network.text.eval().requires_grad_(False)
+
+    def _not_loaded(self, error: Exception) -> FileNotFoundError:
+        wanted = self.model if self.weights is None else f"{self.model} with the weights {self.weights}"
+        return FileNotFoundError(
+            f"the text encoder {wanted} can't be loaded; without a network give a local file or local-dir:FOLDER: "
+            f"{error}"
+        )
 
     @cached_property
     def _tower(self) -> Any:
