@@ -98,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"left out {set_name}: {error}")
             continue
         for case in cases:
+            if options.cases and case.name.split()[0] not in options.cases:
+                continue
             for row in options.rows:
                 if ROWS[row][0] != set_name:
                     continue
@@ -267,6 +269,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW", help=", ".join(ROWS)
     )
+    parser.add_argument("--cases", nargs="+", metavar="CASE", help="only these cases")
     parser.add_argument("--image_size", type=int, default=400, help="side of the backbone's input")
     parser.add_argument("--ablation", action="store_true", help="also every switch off in turn")
     options = parser.parse_args(arguments)

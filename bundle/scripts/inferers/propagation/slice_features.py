@@ -74,7 +74,10 @@ def extract_features(
             maps = compute(batch.expand(-1, 3, -1, -1).to(device or "cpu"))
         missing = [level for level in levels if level not in maps]
         if missing:
-            raise ValueError(f"the segmenter gives no features of level {missing[0]!r} (it gives: {', '.join(maps)})")
+            raise ValueError(
+                f"propagation matches the levels {', '.join(levels)}, but the host's network computes only "
+                f"{', '.join(maps)}: take a host that has them, for example configs/hosts/matching.json"
+            )
         for level in levels:
             part = maps[level].half().cpu()
             if level not in collected:
