@@ -64,6 +64,7 @@ def test_propagation_on_the_grid_of_the_image(
     image, annotation = str(files["image"]), str(files["annotation"])
     run_workflow(*PROPAGATION, image=image, annotation=annotation, output_dir=str(tmp_path / "out"), **coarse)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "case_image_labels.csv",
         "case_image_seg.nii.gz",
         "case_image_slices.csv",
     ]

@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     labels = {values[0]: name for name, values in MNI152_VALUES.items()}
     segmented = inference / f"{image.name.removesuffix('.nii.gz')}_seg.nii.gz"
     slices = inference / f"{image.name.removesuffix('.nii.gz')}_slices.csv"
+    expected = inference / f"{image.name.removesuffix('.nii.gz')}_labels.csv"
     overlay = draw_volume_files(
         output / "overlay.png", image, segmented, truth, labels=labels, annotation_file=annotation, apart=True,
         title="MNI152: one annotated slice, then every slice",
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     report.figure(overlay, "Image, result and truth on six slices; the annotated one is marked.")
     report.text(f"Dice over the whole volume:\n\n    {evaluation_command}")
     report.label_table(evaluation / "summary.json")
+    report.text("What the method expects of itself, without knowing the truth:")
+    report.expected_dice(expected, labels=labels)
     report.text("The least certain slices, worth a look:")
     report.slices_to_check(slices, labels=labels)
     report.heading("Training a host")
@@ -106,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
             annotation: "the one annotated slice; 255 = not annotated",
             segmented: "the result, on the grid of the volume",
             slices: "area and confidence per slice and label",
+            expected: "the Dice that is expected of each label",
             evaluation / "summary.json": "metrics of the evaluation",
             evaluation / "cases.csv": "a row per case and label",
             evaluation / "episode_list.json": "what was evaluated, with its hash",

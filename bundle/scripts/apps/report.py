@@ -89,6 +89,19 @@ class Report:
         ]
         self._parts.append(markdown_table(["slice", "label", "area", "confidence"], rows))
 
+    def expected_dice(self, labels_file: str | os.PathLike[str], *, labels: Mapping[int, str]) -> None:
+        """Add the Dice that a result expects of its labels, from its `<stem>_labels.csv`."""
+        with Path(labels_file).open(newline="") as file:
+            rows = [
+                [
+                    labels.get(int(row["label"]), row["label"]),
+                    row["voxels"],
+                    f"{100 * float(row['predicted_dice']):.0f}",
+                ]
+                for row in csv.DictReader(file)
+            ]
+        self._parts.append(markdown_table(["label", "voxels", "expected Dice %"], rows))
+
     def figure(self, path: str | os.PathLike[str], caption: str) -> None:
         """Add a picture with its caption."""
         self._parts.append(f"![{caption}]({self._relative(path)})\n\n*{caption}*")

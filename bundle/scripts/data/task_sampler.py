@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import Any
+from typing import Any, cast
 
 import torch.distributed
 from monai.data import DistributedSampler
@@ -35,4 +35,4 @@ class TaskSampler(DistributedSampler):
         if len(dataset) < num_replicas:
             raise ValueError(f"{len(dataset)} task(s) can't be shared by {num_replicas} processes: start fewer")
         shares: dict[str, Any] = {"even_divisible": False, "num_replicas": num_replicas, "rank": rank, "shuffle": False}
-        super().__init__(dataset, **shares)  # type: ignore[arg-type]
+        super().__init__(cast(Any, dataset), **shares)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 from torch import nn
 
 __all__ = ["load_weights", "read_checkpoint"]
+
+logger = logging.getLogger(__name__)
 
 
 def read_checkpoint(path: str | os.PathLike[str], map_location: str | torch.device = "cpu") -> dict[str, Any]:
@@ -47,6 +50,8 @@ def load_weights(network: nn.Module, path: str | os.PathLike[str] | None, *, key
         ValueError: when the weights are of another network (host, backbone), naming the file.
     """
     if path is None:
+        if any(parameter.requires_grad for parameter in network.parameters()):
+            logger.warning("no checkpoint given: what is trainable in this network is at its start")
         return network
     content = read_checkpoint(path)
     load_state(network, content.get(key, content), path)

@@ -28,6 +28,7 @@ class ReferenceInferer(Inferer):
 
     Args:
         support: from ``read_reference_support``.
+        text_table: class name -> (T, D), for hosts with text; the support's class names are looked up.
         image_size: side of the square that a slice is resized to.
         batch_size: slices that pass the backbone together.
         probability: also return the foreground probability.
@@ -38,6 +39,7 @@ class ReferenceInferer(Inferer):
         self,
         support: ReferenceSupport,
         *,
+        text_table: Any = None,
         image_size: int = 400,
         batch_size: int = 4,
         probability: bool = False,
@@ -45,6 +47,7 @@ class ReferenceInferer(Inferer):
     ) -> None:
         super().__init__()
         self.support = support
+        self.text_table = text_table
         self.image_size = image_size
         self.batch_size = batch_size
         self.probability = probability
@@ -99,11 +102,17 @@ class ReferenceInferer(Inferer):
     def _prompts(self, segmenter: Segmenter, device: torch.device) -> dict[int, list[tuple[Prompt, float | None]]]:
         features = segmenter.features(self.support.images.to(device))
 
-        def encode(part: SupportPart) -> Prompt:
+        def encode(part: SupportPart, text_embedding: Tensor | None) -> Prompt:
             own = {level: maps[list(part.images)][None] for level, maps in features.items()}
-            return segmenter.encode_prompt(own, part.label[None].to(device))
+            return segmenter.encode_prompt(own, part.label[None].to(device), text_embedding)
 
-        return {value: [(encode(part), part.position) for part in parts] for value, parts in self.support.parts.items()}
+        prompts = {}
+        for value, parts in self.support.parts.items():
+            text = (
+                None if self.text_table is None else self.text_table[self.support.class_names[value]][None].to(device)
+            )
+            prompts[value] = [(encode(part, text), part.position) for part in parts]
+        return prompts
 
 
 def _nearest(positions: list[float | None], height: float) -> int:

@@ -69,7 +69,8 @@ class Segmenter(nn.Module):
 
     def description(self) -> str:
         """Name host, backbone and levels: what a checkpoint must agree with."""
-        return f"host {type(self.host).__name__}, backbone {self.backbone.name}, levels {' '.join(self.host.levels)}"
+        host = type(self.host).__name__ + ("" if getattr(self.host, "guidance", None) is None else " with text")
+        return f"host {host}, backbone {self.backbone.name}, levels {' '.join(self.host.levels)}"
 
     def features(self, image: Tensor) -> Features:
         """Run the backbone.

@@ -24,10 +24,14 @@ from .source_grid import SourceGrid, read_source_grid
 __all__ = ["SaveResultd"]
 
 _COLUMNS = ("slice", "label", "area", "confidence")
+_LABEL_COLUMNS = ("label", "voxels", "predicted_dice")
 
 
 class SaveResultd(MapTransform):
     """Write ``<stem>_seg.nii.gz``, ``<stem>_slices.csv`` and, where there is one, ``<stem>_probability.nii.gz``.
+
+    Where the inferer checks itself there is also ``<stem>_labels.csv``: per label its voxels and the Dice that is
+    expected of it.
 
     The files have the grid and affine of the image's file or series; ``slice`` counts along its own axis. For a DICOM
     series there is also ``<stem>_seg.dcm``, a DICOM-SEG that refers to it.
@@ -78,8 +82,12 @@ class SaveResultd(MapTransform):
         table = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         written.append(write_csv(self.output_dir / f"{stem}_slices.csv", table, _COLUMNS))
         logging.getLogger(__name__).info("slices are counted along axis %d of %s", file_axis, grid.source)
-        for label, dice in result.predicted_dice.items():
-            logging.getLogger(__name__).info("label %d: Dice %.2f predicted from the volume itself", label, dice)
+        if result.predicted_dice:
+            labels = [
+                {"label": value, "voxels": int((label == value).sum()), "predicted_dice": round(dice, 4)}
+                for value, dice in result.predicted_dice.items()
+            ]
+            written.append(write_csv(self.output_dir / f"{stem}_labels.csv", labels, _LABEL_COLUMNS))
         return written
 
     def _write_dicom(self, grid: SourceGrid, label: np.ndarray, target: Path) -> list[Path]:
