@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import nibabel
@@ -70,3 +71,18 @@ def test_no_probability_without_one(tmp_path: Path) -> None:
     image = LoadVolumed("image")({"image": str(source)})["image"][None]
     SaveResultd("pred", tmp_path / "out")({"image": image, "pred": result_of(torch.zeros(1, 1, 3, 4, 5).int())})
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["scan_seg.nii.gz", "scan_slices.csv"]
+
+
+def test_labels_with_the_dice_that_is_predicted(tmp_path: Path) -> None:
+    source = tmp_path / "scan.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.uint8), np.eye(4)), source)
+    image = LoadVolumed("image")({"image": str(source)})["image"][None]
+    label = torch.zeros(1, 1, 3, 4, 5).int()
+    label[..., 2] = 4
+    result = result_of(label)
+    result.predicted_dice = {2: 0.25, 4: 0.875}
+    SaveResultd("pred", tmp_path / "out")({"image": image, "pred": result})
+    rows = list(csv.DictReader((tmp_path / "out" / "scan_labels.csv").read_text().splitlines()))
+    assert [(row["label"], row["voxels"], float(row["predicted_dice"])) for row in rows] == [
+        ("2", "0", 0.25), ("4", "12", 0.875),
+    ]  # fmt: skip
