@@ -37,6 +37,7 @@ from .propagation import (
 )
 from .propagation.annotations import NOT_ANNOTATED, impose
 from .propagation.feature_cache import feature_key, fingerprint_of, load_features, save_features, volume_digest
+from .propagation.handedness import is_mirrored
 from .propagation.intensity import intensity_range, scale_intensity
 from .propagation.key_slices import slice_step
 from .propagation.self_check import check_result
@@ -99,7 +100,10 @@ class VolumeSession:
         self.cache_dir = cache_dir
         self.intensity_window = _checked_window(intensity_window)
         self._batch_size = batch_size
-        self._slices = to_slices(self.image, self.slice_axis)
+        slices = to_slices(self.image, self.slice_axis)
+        self._range = self.intensity_window or intensity_range(self.image)
+        self._columns = slice(None, None, -1 if is_mirrored(slices, *self._range) else 1)
+        self._slices = slices[..., self._columns]
         self._gap, *self._pixel_size = slice_spacing(self.spacing, self.slice_axis)
         self._history: list[tuple[int, NDArray, bool]] = []
         self._stack: SliceStack | None = None
@@ -139,7 +143,8 @@ class VolumeSession:
                 f"{self.slice_axis} (0 to {self.num_slices - 1})"
             )
         array = _checked_label(label, int(slice_index), self._slices.shape[1:])
-        entry = (int(slice_index), np.ascontiguousarray(upright(array, self.slice_axis)), replace)
+        shown = upright(array, self.slice_axis)[:, self._columns]
+        entry = (int(slice_index), np.ascontiguousarray(shown), replace)
         self._merged([*self._history, entry])
         self._history.append(entry)
 
@@ -157,7 +162,7 @@ class VolumeSession:
         """Compute (or read) the features of all slices; ``segment`` does it when it is needed."""
         if self._stack is not None:
             return
-        low, high = self.intensity_window or intensity_range(self.image)
+        low, high = self._range
         shape = working_shape(
             self._slices.shape[1:], (self._pixel_size[0], self._pixel_size[1]), self.parameters.working_size
         )
@@ -204,8 +209,8 @@ class VolumeSession:
         chances = self._probability(propagated.logits, annotations) if probability else None
         finished = time.perf_counter()
         return PropagationResult(
-            label=np.ascontiguousarray(from_slices(labels, self.slice_axis)),
-            probability=None if chances is None else np.ascontiguousarray(from_slices(chances, self.slice_axis)),
+            label=self._as_volume(labels),
+            probability=None if chances is None else self._as_volume(chances),
             slices=check.reports(labels),
             predicted_dice=check.predicted_dice,
             slice_axis=self.slice_axis,
@@ -334,6 +339,9 @@ class VolumeSession:
                 progress("output", index + 1, len(labels))
         impose(result, annotations, self.annotation_complete, values)
         return result
+
+    def _as_volume(self, slices: NDArray) -> NDArray:
+        return np.ascontiguousarray(from_slices(slices[..., self._columns], self.slice_axis))
 
     def _probability(
         self, logits: Sequence[Mapping[int, NDArray]], annotations: Mapping[int, SliceAnnotation]
