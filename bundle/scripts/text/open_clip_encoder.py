@@ -26,7 +26,7 @@ class OpenClipEncoder:
         model: open_clip's name of the architecture, ``hf-hub:owner/name`` or ``local-dir:folder``. OpenAI's weights
             need an architecture that ends in ``quickgelu``.
         weights: a local file, or one of open_clip's tags for the model, which is downloaded at the first encoding;
-            None with ``hf-hub:`` and ``local-dir:``, which bring their own.
+            not looked at with ``hf-hub:`` and ``local-dir:``, which bring their own.
         normalize: scale embeddings to unit length; the paper uses them as they are.
         embed_dim: length of an embedding, where a model's configuration would have to be downloaded to know it.
     """
@@ -40,8 +40,10 @@ class OpenClipEncoder:
     ) -> None:
         if weights and weights.endswith(_WEIGHT_SUFFIXES) and not Path(weights).expanduser().is_file():
             raise FileNotFoundError(f"no weights {weights} of the text encoder {model}")
-        if (weights is None) != (":" in model):
-            raise ValueError(f"the text encoder {model} needs {'no weights beside it' if weights else 'weights'}")
+        if ":" in model:
+            weights = None
+        elif weights is None:
+            raise ValueError(f"the text encoder {model} needs weights: a file, or one of open_clip's tags")
         if embed_dim is not None:
             self.dim = embed_dim
         self.model = model
@@ -61,9 +63,11 @@ class OpenClipEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the weight file, or open_clip's tag."""
+        """Hash of the weight file, or open_clip's tag or the name on the hub."""
         if self.weights is None:
-            return self.model
+            folder = Path(self.model.removeprefix("local-dir:")).expanduser()
+            files = sorted(path for path in folder.glob("*") if path.suffix in _WEIGHT_SUFFIXES)
+            return " ".join(file_hash(path) for path in files) or self.model
         path = Path(self.weights).expanduser()
         return file_hash(path) if path.is_file() else self.weights
 
