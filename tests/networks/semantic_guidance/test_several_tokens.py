@@ -81,7 +81,7 @@ def test_a_text_of_zeros_is_a_text(episode: dict[str, Tensor]) -> None:
 
 
 def test_too_many_tokens() -> None:
-    with pytest.raises(ValueError, match="has 4 tokens per episode, but the text guidance was built with num_tokens 3"):
+    with pytest.raises(ValueError, match=r"must be \(B, 3, 6\) or have fewer tokens.* num_tokens 3; got \[2, 4, 6\]"):
         make().class_text(torch.zeros(2, 4, TEXT_DIM))
 
 

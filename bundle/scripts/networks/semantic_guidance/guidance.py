@@ -112,8 +112,8 @@ class SemanticGuidance(nn.Module):
             )
         if text_embedding.shape[1] > self.num_tokens:
             raise ValueError(
-                f"text_embedding {list(text_embedding.shape)} has {text_embedding.shape[1]} tokens per episode, but "
-                f"the text guidance was built with num_tokens {self.num_tokens}"
+                f"text_embedding must be (B, {self.num_tokens}, {self.text_dim}) or have fewer tokens, since the text "
+                f"guidance was built with num_tokens {self.num_tokens}; got {list(text_embedding.shape)}"
             )
         return text_embedding.flatten(1).to(self.background_embedding.dtype)
 
