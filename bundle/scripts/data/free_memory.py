@@ -13,7 +13,8 @@ def release_free_memory() -> bool:
     """Return the C library's free pages to the system.
 
     Decoding a picture frees megabytes again, but the few kilobytes that stay lie between them, so the GNU allocator
-    keeps the holes: a cache of 1,500 pictures held 8 GB instead of 1.7. Other C libraries don't need this and are left alone.
+    keeps the holes: a cache of 1,500 pictures held 8 GB instead of 1.7. Other C libraries don't need this and are left
+    alone.
 
     Returns:
         Whether anything was released.
