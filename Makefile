@@ -22,7 +22,7 @@ help:  ## show this list
 
 ifeq ($(PYTHON),$(VENV)/bin/python)
 setup: $(STAMP) $(MODEL)  ## make the environment and the default model
-$(STAMP): requirements.txt requirements-dev.txt requirements-quickstart.txt
+$(STAMP): requirements.txt requirements-dev.txt requirements-quickstart.txt requirements-describe.txt
 	$(BASE_PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $(STAMP)

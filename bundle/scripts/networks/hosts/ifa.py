@@ -111,7 +111,7 @@ class IFA(Host):
         Args:
             support_features: {level: (B, K, C, h, w)}.
             support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
-            text_embedding: (B, 1, D), needed with guidance.
+            text_embedding: (B, T, D), needed with guidance.
         """
         shots = support_mask.shape[1]
         raw = self.support_map(support_features)

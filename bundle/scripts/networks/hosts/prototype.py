@@ -78,7 +78,7 @@ class Prototype(Host):
         Args:
             support_features: {level: (B, K, C, h, w)}.
             support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
-            text_embedding: (B, 1, D), needed with guidance.
+            text_embedding: (B, T, D), needed with guidance.
         """
         batch, shots = support_mask.shape[0], support_mask.shape[1]
         mask = support_mask.flatten(0, 1)
