@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from scripts.inferers.propagation import Propagated, SliceAnnotation
+from scripts.inferers.propagation.body_box import body_box, holds
 from scripts.inferers.propagation.calibration import logistic_regression
 from scripts.inferers.propagation.global_ridge import cell_inputs, fit_ridge
 from scripts.inferers.propagation.intensity import histogram_log_ratio, intensity_range, scale_intensity
@@ -16,8 +18,10 @@ from scripts.inferers.propagation.memo import Memo, digest
 from scripts.inferers.propagation.morphology import dilate, drop_islands, fill_holes, signed_distance
 from scripts.inferers.propagation.optical_flow import carry, dense_flow
 from scripts.inferers.propagation.parameters import PropagationParameters
+from scripts.inferers.propagation.self_check import check_result
 from scripts.inferers.propagation.slice_axis import choose_slice_axis, from_slices, slice_spacing, to_slices
 from scripts.inferers.propagation.slice_features import SliceStack
+from scripts.inferers.propagation.wavefront import TravelledLabel
 from scripts.inferers.propagation.working_grid import labels_to_image, labels_to_working, working_shape
 
 PARAMETERS = PropagationParameters()
@@ -236,3 +240,34 @@ def test_parameters_refuse_nonsense():
         PropagationParameters(grid_size=0)
     with pytest.raises(ValueError, match="levels"):
         PropagationParameters(levels=())
+
+
+def test_body_box_leaves_margins_and_specks_out():
+    image = np.zeros((40, 30, 50), np.float32)
+    image[5:35, 4:20, 10:41] = 100
+    image[7, 28, 3] = 100  # bright on one slice of forty
+    assert body_box(image, 0, 100) == (slice(4, 20), slice(10, 41))
+    assert body_box(np.zeros((2, 3, 4)), 0, 1) == (slice(0, 3), slice(0, 4))
+    mask = np.zeros((30, 50), bool)
+    mask[4, 10] = True
+    assert holds((slice(4, 20), slice(10, 41)), mask)
+    mask[3, 10] = True
+    assert not holds((slice(4, 20), slice(10, 41)), mask)
+
+
+def test_confidence_falls_with_doubt_and_distance():
+    """On slices with the same doubt, the one that is farther from the annotation is less sure."""
+    masks = {index: np.pad(np.ones((6, 6), bool), 5) for index in range(5)}
+    labels = np.stack([np.pad(np.ones((8, 8), np.int32), 4)] * 5)
+    travelled = TravelledLabel(
+        {index: np.where(mask, 1.0, -1.0).astype(np.float32) for index, mask in masks.items()}, masks
+    )
+    propagated = Propagated(labels, [{}] * 5, range(5), {1: travelled}, {})
+    annotation = SliceAnnotation(labels[0], np.ones((16, 16), bool))
+    parameters = PropagationParameters(use_self_check=False)
+    confidence = check_result([None] * 5, propagated, {0: annotation}, parameters).confidence
+    assert confidence[0, 1] == 1.0
+    values = [confidence[index, 1] for index in range(1, 5)]
+    assert values == sorted(values, reverse=True)
+    assert values[0] == pytest.approx(1 / (1 + 28 * 1.05 * 128 / 256))
+    assert values[3] == pytest.approx(1 / (1 + 28 * 1.20 * 128 / 256))

@@ -34,6 +34,12 @@ def only(label, value):
     return np.where(label == value, value, 0)
 
 
+def framed(volume):
+    """The volume with a grey body around its discs, and a dark frame around the body."""
+    image, label = (np.pad(array, ((0, 0), (5, 5), (5, 5))) for array in volume)
+    return image, label
+
+
 def test_one_slice_gives_the_volume(open_session, volume, dice_of):
     image, label = volume
     session = open_session()
@@ -210,6 +216,37 @@ def test_mirror_images_become_the_same_slices(volume):
     padded = np.pad(image, ((0, 0), (0, 0), (3, 17)), constant_values=low)
     assert is_mirrored(padded, low, high) == is_mirrored(image, low, high)
     assert not is_mirrored(np.zeros((2, 3, 4)), 0.0, 1.0)
+
+
+@pytest.mark.parametrize("margins", [((0, 0), (7, 21), (30, 2)), ((0, 0), (64, 64), (64, 64))])
+def test_empty_margins_change_nothing(open_session, volume, margins):
+    image, label = framed(volume)
+    padded = np.pad(image, margins)
+    session, wider = open_session(image), open_session(padded)
+    session.annotate(MIDDLE, label[MIDDLE])
+    wider.annotate(MIDDLE, np.pad(label, margins)[MIDDLE])
+    one, other = session.segment(probability=True), wider.segment(probability=True)
+    assert (one.label > 0).sum() > 200
+    assert np.array_equal(np.pad(one.label, margins), other.label)
+    assert np.array_equal(np.pad(one.probability, margins), other.probability)
+    assert one.predicted_dice == other.predicted_dice
+
+
+def test_a_label_outside_the_body_is_followed(open_session, volume, make_segmenter):
+    image, label = (np.pad(array, ((0, 0), (0, 40), (0, 0))) for array in framed(volume))
+    image[:, 80:90, 20:30] = 25.0  # too dark to count as body
+    label[:, 80:90, 20:30] = 7
+    segmenter = make_segmenter()
+    session = open_session(image, segmenter=segmenter)
+    session.annotate(MIDDLE, only(label[MIDDLE], 1))
+    session.segment()
+    session.annotate(MIDDLE, only(label[MIDDLE], 7))
+    assert (session.segment().label[MIDDLE + 1] == 7).sum() > 50
+    assert segmenter.slices == 2 * len(image)
+    session.undo()
+    fresh = open_session(image)
+    fresh.annotate(MIDDLE, only(label[MIDDLE], 1))
+    assert np.array_equal(session.segment().label, fresh.segment().label)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float64, np.uint16])

@@ -36,9 +36,10 @@ from .propagation import (
     segment_stack,
 )
 from .propagation.annotations import NOT_ANNOTATED, impose
+from .propagation.body_box import Box, body_box, holds, whole
 from .propagation.feature_cache import feature_key, fingerprint_of, load_features, save_features, volume_digest
 from .propagation.handedness import is_mirrored
-from .propagation.intensity import intensity_range, scale_intensity
+from .propagation.intensity import SOFT_TISSUE_WINDOW, intensity_range, scale_intensity
 from .propagation.key_slices import slice_step
 from .propagation.self_check import check_result
 from .propagation.slice_axis import choose_slice_axis, from_slices, slice_spacing, to_slices, upright
@@ -101,9 +102,14 @@ class VolumeSession:
         self.intensity_window = _checked_window(intensity_window)
         self._batch_size = batch_size
         slices = to_slices(self.image, self.slice_axis)
-        self._range = self.intensity_window or intensity_range(self.image)
-        self._columns = slice(None, None, -1 if is_mirrored(slices, *self._range) else 1)
+        self._volume_range = self.intensity_window or intensity_range(self.image)
+        self._columns = slice(None, None, -1 if is_mirrored(slices, *self._volume_range) else 1)
         self._slices = slices[..., self._columns]
+        self._body = (
+            body_box(self._slices, *self._volume_range) if self.parameters.use_body_box else whole(self._slices)
+        )
+        self._body_range = self._range_inside(self._body)
+        self._box, self._range = self._body, self._body_range
         self._gap, *self._pixel_size = slice_spacing(self.spacing, self.slice_axis)
         self._history: list[tuple[int, NDArray, bool]] = []
         self._stack: SliceStack | None = None
@@ -163,13 +169,14 @@ class VolumeSession:
         if self._stack is not None:
             return
         low, high = self._range
+        slices = self._slices[:, self._box[0], self._box[1]]
         shape = working_shape(
-            self._slices.shape[1:], (self._pixel_size[0], self._pixel_size[1]), self.parameters.working_size
+            slices.shape[1:], (self._pixel_size[0], self._pixel_size[1]), self.parameters.working_size
         )
         images = np.empty((self.num_slices, *shape), np.float32)
-        for index, image in enumerate(self._slices):
+        for index, image in enumerate(slices):
             images[index] = np.sqrt(to_working(scale_intensity(image, low, high), shape))
-        features = self._features(low, high, progress)
+        features = self._features(slices, low, high, progress)
         self._stack = SliceStack(images, features, self.parameters.grid_size)
 
     def segment(self, progress: Progress | None = None, *, probability: bool = False) -> PropagationResult:
@@ -186,12 +193,16 @@ class VolumeSession:
         if not any(annotation.values for annotation in annotations.values()):
             raise ValueError("no slice carries a label: call annotate(slice_index, label) before segment()")
         started = time.perf_counter()
+        self._choose_box(annotations)
         self.prepare(progress)
         assert self._stack is not None
         prepared = time.perf_counter()
         self._memo.start_run()
-        working = {index: annotation.to_working(self._stack.shape) for index, annotation in annotations.items()}
-        extent = max(size * pixel for size, pixel in zip(self._slices.shape[1:], self._pixel_size, strict=True))
+        working = {
+            index: annotation.inside(self._box).to_working(self._stack.shape)
+            for index, annotation in annotations.items()
+        }
+        extent = max((side.stop - side.start) * pixel for side, pixel in zip(self._box, self._pixel_size, strict=True))
         propagated = segment_stack(
             self._stack,
             working,
@@ -301,19 +312,33 @@ class VolumeSession:
             for index, labels in sorted(by_slice.items())
         }
 
-    def _features(self, low: float, high: float, progress: Progress | None) -> dict[str, torch.Tensor]:
+    def _range_inside(self, box: Box) -> tuple[float, float]:
+        """The range of intensities of a box, so that it doesn't depend on what lies around; a known unit keeps its."""
+        if self.intensity_window is not None or self._volume_range == SOFT_TISSUE_WINDOW:
+            return self._volume_range
+        return intensity_range(self._slices[:, box[0], box[1]])
+
+    def _choose_box(self, annotations: Mapping[int, SliceAnnotation]) -> None:
+        """The body's box, or the whole slice where a label was annotated outside of it."""
+        is_inside = all(holds(self._body, annotation.label > 0) for annotation in annotations.values())
+        box = self._body if is_inside else whole(self._slices)
+        if box != self._box:
+            self._box, self._range = box, self._body_range if is_inside else self._volume_range
+            self._stack, self._memo = None, Memo()
+
+    def _features(self, slices: NDArray, low: float, high: float, progress: Progress | None) -> dict[str, torch.Tensor]:
         key = None
         levels = tuple(dict.fromkeys((*self.parameters.levels, *self.parameters.ridge_levels)))
         segmenter = self.segmenter if self.segmenter is not None else _default_segmenter(levels)
         if self.cache_dir is not None:
             key = feature_key(
-                volume_digest(self._slices), fingerprint_of(segmenter), levels, self.parameters.image_size, low, high
+                volume_digest(slices), fingerprint_of(segmenter), levels, self.parameters.image_size, low, high
             )
             features = load_features(self.cache_dir, key)
             if features is not None:
                 return features
         features = extract_features(
-            _ScaledSlices(self._slices, low, high),
+            _ScaledSlices(slices, low, high),
             segmenter,
             levels,
             self.parameters.image_size,
@@ -331,10 +356,10 @@ class VolumeSession:
         values: tuple[int, ...],
         progress: Progress | None,
     ) -> NDArray:
-        shape = self._slices.shape[1:]
         result = np.zeros(self._slices.shape, np.uint8 if max(values) < 256 else np.uint16)
+        inside = result[:, self._box[0], self._box[1]]
         for index, label in enumerate(labels):
-            result[index] = labels_to_image(label, shape)
+            inside[index] = labels_to_image(label, inside.shape[1:])
             if progress is not None:
                 progress("output", index + 1, len(labels))
         impose(result, annotations, self.annotation_complete, values)
@@ -347,10 +372,11 @@ class VolumeSession:
         self, logits: Sequence[Mapping[int, NDArray]], annotations: Mapping[int, SliceAnnotation]
     ) -> NDArray[np.float16]:
         result = np.zeros(self._slices.shape, np.float16)
+        inside = result[:, self._box[0], self._box[1]]
         for index, by_label in enumerate(logits):
             if by_label:
                 highest = np.max(list(by_label.values()), axis=0)
-                result[index] = resize(1 / (1 + np.exp(-highest)), self._slices.shape[1:])
+                inside[index] = resize(1 / (1 + np.exp(-highest)), inside.shape[1:])
         for index, annotation in annotations.items():
             certain = annotation.known if self.annotation_complete == "all" else annotation.label > 0
             result[index][certain] = (annotation.label > 0)[certain]

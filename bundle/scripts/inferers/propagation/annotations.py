@@ -49,6 +49,10 @@ class SliceAnnotation:
         """The labels that occur."""
         return tuple(int(value) for value in np.unique(self.label[self.label > 0]))
 
+    def inside(self, box: tuple[slice, slice]) -> SliceAnnotation:
+        """The same within some rows and columns."""
+        return SliceAnnotation(self.label[box], self.known[box])
+
     def to_working(self, shape: tuple[int, int]) -> SliceAnnotation:
         """The same on the working grid."""
         label = labels_to_working(self.label, shape, self.values)

@@ -24,6 +24,7 @@ class PropagationParameters:
         ridge_levels: backbone levels that the ridge over the volume sees.
         grid_size: side in cells of the grid on which features are compared.
         working_size: longer side in pixels of the grid on which masks live.
+        use_body_box: leave the empty margins of the slices out.
 
         use_features: match features (off: the match is zero everywhere).
         previous_weight: weight of the match to the neighbouring slice that was segmented before.
@@ -90,6 +91,7 @@ class PropagationParameters:
     ridge_levels: tuple[str, ...] = ("c4", "c5")
     grid_size: int = 50
     working_size: int = 256
+    use_body_box: bool = True
 
     use_features: bool = True
     previous_weight: float = 6.0
