@@ -226,15 +226,16 @@ def write(records: list[dict[str, Any]], folder: Path) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (folder / "propagation.json").write_text(json.dumps({"rows": summary, "peak_memory_mib": memory}, indent=2) + "\n")
     lines = [
-        "| row | variant | mean Dice | per label | worst case | s per volume | Spearman | "
+        "| row | variant | mean Dice | per label | worst case | s per volume | Spearman | error of predicted Dice | "
         "errors in the least confident tenth (most possible) |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for entry in summary:
         labels = " ".join(f"{100 * value:.1f}" for value in entry["labels"].values())
         lines.append(
             f"| {entry['row']} | {entry['variant']} | {100 * entry['mean']:.2f} | {labels} | "
             f"{100 * entry['worst']:.1f} | {entry['seconds']:.2f} | {entry['spearman']:.2f} | "
+            f"{100 * entry['predicted_error']:.1f} | "
             f"{entry['worst_tenth']:.1f} x ({entry['worst_tenth_at_best']:.1f} x) |"
         )
     lines.append(f"\nPeak memory of the process {memory:.0f} MiB; after the backbone passes, one thread.")
@@ -259,6 +260,7 @@ def _summary(row: str, variant: str, records: list[dict[str, Any]]) -> dict[str,
         "worst": min(float(np.mean([r["dice"] for r in records if r["case"] == case])) for case in cases),
         "seconds": float(np.mean([record["seconds"] for record in records])),
         "spearman": float(spearmanr(predicted, dice)[0]) if len(records) > 4 else float("nan"),
+        "predicted_error": float(np.mean(np.abs(np.subtract(predicted, dice)))),
         "worst_tenth": _share(tenth, total, len(pairs)),
         "worst_tenth_at_best": _share(sorted(pairs, key=lambda pair: -pair[1])[: len(tenth)], total, len(pairs)),
     }
