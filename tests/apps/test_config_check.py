@@ -7,7 +7,7 @@ import sys
 import pytest
 from monai.bundle import ConfigParser, ConfigWorkflow, run
 
-from scripts.apps import refuse_unknown_ids, require_folder
+from scripts.apps import refuse_unknown_ids
 from scripts.apps.config_check import unknown_ids
 
 TRAIN = {
@@ -212,19 +212,3 @@ def test_the_command_line_is_checked(configs, bundle_root):
     result = subprocess.run(command, cwd=configs.parent, env=environment, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
     assert result.stderr.endswith("\nValueError: unknown ids in the configuration:\n  epoch: did you mean 'epochs'?\n")
-
-
-def test_a_folder_is_required(tmp_path):
-    assert require_folder(str(tmp_path)) == tmp_path
-    (tmp_path / "file").write_text("")
-    layout = "VOC2012 with JPEGImages/"
-    with pytest.raises(
-        FileNotFoundError, match=rf"dataset_dir: {tmp_path}/no does not exist; expected VOC2012 with JPEGImages/"
-    ):
-        require_folder(tmp_path / "no", layout=layout)
-    with pytest.raises(FileNotFoundError, match=r"support_dir: .*file is a file; expected"):
-        require_folder(tmp_path / "file", key="support_dir", layout=layout)
-    with pytest.raises(
-        FileNotFoundError, match=r"dataset_dir is not given; expected VOC2012 .* \(--dataset_dir FOLDER\)"
-    ):
-        require_folder("", layout=layout)

@@ -15,6 +15,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
 
 from scripts.data.dicom_series import find_series
 from scripts.data.volume_reader import load_volume
+from scripts.transforms import LoadItemd, LoadVolumed
 
 from .dicom_files import (
     AXIAL,
@@ -131,6 +132,21 @@ def test_several_series_are_listed_and_chosen(tmp_path: Path) -> None:
         load_volume(tmp_path, series_uid="1.2")
     with pytest.raises(ValueError, match=r"y\.dcm belongs to the series .*\.9, not to the chosen"):
         load_volume(files[1], series_uid=f"{UID}.3")
+
+
+def test_slices_of_a_chosen_series(tmp_path: Path) -> None:
+    first, second = stored_volume(1), stored_volume(2)
+    write_series(tmp_path, first)
+
+    def edit(dataset: FileDataset, z: int) -> None:
+        dataset.SeriesInstanceUID = f"{UID}.9"
+
+    write_series(tmp_path, second, names=[f"{z}.dcm" for z in "uvwxy"], edit=edit)
+    load = LoadItemd("image", volume_transforms=[LoadVolumed("image")])
+    for series, stored in ((f"{UID}.3", first), (f"{UID}.9", second)):
+        item = load({"image": str(tmp_path), "series_uid": series, "slice": 2})
+        assert torch.equal(item["image"][0], torch.from_numpy(stored[..., 2].T.astype(np.float32)))
+        assert item["series_uid"] == series
 
 
 def test_files_that_are_no_slices_are_left_out(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ MONAI takes a mistyped override without a word (``--epoch 1`` adds an unused id 
 from __future__ import annotations
 
 import inspect
-import os
 import pydoc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from monai.bundle.config_item import ConfigComponent
 from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 
-__all__ = ["refuse_unknown_ids", "require_folder", "unknown_ids"]
+__all__ = ["refuse_unknown_ids", "unknown_ids"]
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _ROOTS = ("initialize", "run", "finalize")
@@ -53,26 +52,6 @@ def refuse_unknown_ids(*base_files: str) -> None:
     )
     if problems:
         raise ValueError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
-
-
-def require_folder(path: str | os.PathLike[str] | None, *, key: str = "dataset_dir", layout: str = "a folder") -> Path:
-    """Return ``path`` when it is a folder.
-
-    Args:
-        path: the folder a user gave.
-        key: its name in the configuration.
-        layout: what is expected there, for the message: "VOC2012 with JPEGImages/ and SegmentationClass/".
-
-    Raises:
-        FileNotFoundError: naming key, path and layout.
-    """
-    if not path:
-        raise FileNotFoundError(f"{key} is not given; expected {layout} (--{key} FOLDER)")
-    folder = Path(path)
-    if not folder.is_dir():
-        found = "is a file" if folder.exists() else "does not exist"
-        raise FileNotFoundError(f"{key}: {folder} {found}; expected {layout}")
-    return folder
 
 
 def unknown_ids(

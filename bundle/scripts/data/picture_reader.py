@@ -20,6 +20,8 @@ __all__ = ["IndexReader", "PictureReader", "picture_size", "read_index"]
 
 _EXIF_ORIENTATION = 0x0112
 _QUARTER_TURNS = (5, 6, 7, 8)
+# Grey pictures of more than 8 bits by Pillow's mode (16 bits are "I" in older versions): the value that counts as 1.
+_UNIT = {"F": 1, "I": 65535, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 
 
 class PictureReader(PILReader):
@@ -34,7 +36,10 @@ class PictureReader(PILReader):
 
     def read(self, data: Sequence[Any] | Any, **kwargs: Any) -> Image.Image:
         """Open one file and decode it; a broken one raises a ValueError that names it."""
-        return _open_upright(_single_path(data))
+        path = _single_path(data)
+        picture = _open_upright(path)
+        _check_range(picture, path)
+        return picture
 
     def get_data(self, img: Image.Image) -> tuple[np.ndarray, dict]:
         """Return the array and MONAI's metadata."""
@@ -94,16 +99,20 @@ def _open_upright(path: Path) -> Image.Image:
         raise ValueError(f"{path} is not a readable picture: {error}") from error
 
 
+def _check_range(picture: Image.Image, path: Path) -> None:
+    if picture.mode not in _UNIT:
+        return
+    grey, highest = np.asarray(picture, dtype=np.float32), _UNIT[picture.mode]
+    if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= highest):
+        kind = "floating point" if picture.mode == "F" else "integer"
+        raise ValueError(
+            f"{path} has {kind} values from {grey.min():g} to {grey.max():g}, expected finite ones from 0 to {highest}"
+        )
+
+
 def _as_unit_rgb(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith("I"):  # 16 bits, "I" in older versions of Pillow
-        grey = np.asarray(picture, dtype=np.float32)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError(f"a grey picture of 16 bits was expected, its values are {grey.min():g} to {grey.max():g}")
-        return np.repeat(grey[..., None] / np.float32(65535), 3, axis=2)
-    if picture.mode == "F":
-        grey = np.asarray(picture, dtype=np.float32)
-        if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
-            raise ValueError("a picture of floating point values must lie in [0, 1]")
+    if picture.mode in _UNIT:
+        grey = np.asarray(picture, dtype=np.float32) / np.float32(_UNIT[picture.mode])
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.mode in ("P", "PA") and "transparency" in picture.info:
         picture = picture.convert("RGBA")

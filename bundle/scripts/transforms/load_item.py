@@ -25,7 +25,8 @@ class LoadItemd(MapTransform):
     """Read the entries of an item: image (3, H, W) float32 in [0, 1], label (1, H, W) uint8, at their own size.
 
     An item with an entry ``slice`` is cut out of a volume, which is loaded and scaled once for all of its slices (the
-    last few volumes are kept); any other item is a picture.
+    last few volumes are kept; an entry ``series_uid`` chooses among the series of its folder); any other item is a
+    picture.
 
     Args:
         keys: the image's key, and the label's.
@@ -79,6 +80,8 @@ class LoadItemd(MapTransform):
 
     def _volume(self, item: Mapping[Hashable, Any]) -> dict[Hashable, Tensor]:
         paths = {key: item[key] for key in self.key_iterator(dict(item))}
+        if "series_uid" in item:
+            paths["series_uid"] = item["series_uid"]
         identity = tuple(sorted((str(key), str(path)) for key, path in paths.items()))
         with self._lock:
             if identity in self._volumes:
@@ -87,7 +90,7 @@ class LoadItemd(MapTransform):
             if not self.volume_transforms.transforms:
                 raise ValueError(f"{item[self.keys[0]]} is a volume, but LoadItemd has no volume_transforms")
             volume = self.volume_transforms(paths)
-            self._volumes[identity] = {key: volume[key] for key in paths}
+            self._volumes[identity] = {key: volume[key] for key in self.key_iterator(volume)}
             while len(self._volumes) > self.volumes_kept:
                 self._volumes.popitem(last=False)
             return self._volumes[identity]
