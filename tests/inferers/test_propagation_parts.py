@@ -73,7 +73,7 @@ def test_match_against_a_plain_loop():
         for _ in range(2)
     )
     cells, foreground, background = np.array([0, 5, 9]), np.array([1, 2, 6, 7]), np.array([3, 12])
-    score = match(query, support, cells, foreground, background, levels, top_k=3, grid_size=4)
+    score = match(query, support, cells, foreground, background, levels, top_k=3, grid=(4, 4))
     for cell in range(16):
         expected = -1.0
         if cell in cells:
@@ -89,8 +89,8 @@ def test_match_against_a_plain_loop():
 def test_match_with_itself_hides_the_own_place():
     unit = {"c3": torch.eye(16)}
     cells = np.arange(16)
-    hidden = match(unit, unit, cells, cells, cells[:0], ("c3",), top_k=1, grid_size=4, excluded_radius=1)
-    shown = match(unit, unit, cells, cells, cells[:0], ("c3",), top_k=1, grid_size=4)
+    hidden = match(unit, unit, cells, cells, cells[:0], ("c3",), top_k=1, grid=(4, 4), excluded_radius=1)
+    shown = match(unit, unit, cells, cells, cells[:0], ("c3",), top_k=1, grid=(4, 4))
     assert (hidden == 0).all()
     assert (shown == 1).all()
 
@@ -105,7 +105,7 @@ def test_choose_cells_keeps_the_best_of_a_small_mask():
 def test_cell_coverage_is_the_share_of_pixels():
     mask = np.zeros((8, 8), bool)
     mask[:4, :2] = True
-    assert cell_coverage(mask, 2).tolist() == [0.5, 0.0, 0.0, 0.0]
+    assert cell_coverage(mask, (2, 2)).tolist() == [0.5, 0.0, 0.0, 0.0]
 
 
 def test_histogram_ratio_tells_bright_from_dark():
@@ -206,7 +206,7 @@ def test_ridge_equals_the_weighted_normal_equations():
     rows, targets, weights = [], [], []
     for index in range(3):
         inputs = cell_inputs(stack, index, parameters).double().numpy()
-        coverage = cell_coverage(masks.get(index, np.zeros((32, 32), bool)), 8)
+        coverage = cell_coverage(masks.get(index, np.zeros((32, 32), bool)), (8, 8))
         is_bright = inputs[:, 5] > parameters.ridge_darkest
         for side, chosen in ((1, coverage > 0.7), (-1, coverage < 0.1)):
             chosen = chosen & is_bright

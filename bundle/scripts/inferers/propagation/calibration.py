@@ -89,7 +89,7 @@ def _coefficients(
         window = dilate(exemplar.mask, parameters.grow)
         if exemplar.known is not None:
             window &= exemplar.known
-        cells = np.flatnonzero(cell_coverage(dilate(exemplar.mask, parameters.grow), parameters.grid_size) > 0)
+        cells = np.flatnonzero(cell_coverage(dilate(exemplar.mask, parameters.grow), stack.grid) > 0)
         score = match_exemplar(stack, exemplar.index, exemplar, cells, parameters, excluded_radius=1)
         ratio = exemplar_log_ratio(stack, exemplar.index, exemplar, parameters)
         witnesses.append(np.stack([score[window], ratio[window]], axis=1))

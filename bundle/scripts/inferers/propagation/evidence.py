@@ -70,7 +70,7 @@ def slice_logit(
     is_first_step = previous.index == annotated.index
     logit = np.zeros(stack.shape, np.float32)
     if parameters.use_features:
-        query_cells = np.flatnonzero(cell_coverage(window, parameters.grid_size) > 0)
+        query_cells = np.flatnonzero(cell_coverage(window, stack.grid) > 0)
         if is_first_step:
             weight = rules.previous_weight + rules.annotated_weight
             logit += weight * match_exemplar(stack, index, previous, query_cells, parameters)
@@ -102,16 +102,16 @@ def match_exemplar(
     excluded_radius: int | None = None,
 ) -> NDArray[np.float32]:
     """Matching score (h, w) of a slice with an exemplar, on the working grid."""
-    ring = cell_coverage(exemplar.ring(parameters.ring), parameters.grid_size)
+    ring = cell_coverage(exemplar.ring(parameters.ring), stack.grid)
     score = match(
         stack.unit(index),
         stack.unit(exemplar.index),
         query_cells,
-        choose_cells(cell_coverage(exemplar.mask, parameters.grid_size), parameters.foreground_coverage),
+        choose_cells(cell_coverage(exemplar.mask, stack.grid), parameters.foreground_coverage),
         choose_cells(ring, parameters.background_coverage),
         parameters.levels,
         top_k=parameters.top_k,
-        grid_size=parameters.grid_size,
+        grid=stack.grid,
         excluded_radius=excluded_radius,
     )
     return upsample(score, stack.shape)

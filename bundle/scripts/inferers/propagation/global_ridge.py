@@ -33,14 +33,14 @@ FINE, COARSE, SPREAD = 1.0, 2.5, 2.0  # pixels, standard deviations of the Gauss
 
 
 def cell_inputs(stack: SliceStack, index: int, parameters: PropagationParameters) -> Tensor:
-    """Inputs of all cells of a slice, (grid_size ** 2, D): features, intensity, local spread, position."""
-    size = parameters.grid_size
-    image, fine = stack.image(index), _on_grid(stack.smooth(index, FINE), size)
-    coarse = _on_grid(stack.smooth(index, COARSE), size)
+    """Inputs of all cells of a slice, (cells, D): features, intensity, local spread, position."""
+    grid = stack.grid
+    image, fine = stack.image(index), _on_grid(stack.smooth(index, FINE), grid)
+    coarse = _on_grid(stack.smooth(index, COARSE), grid)
     variance = cv2.GaussianBlur(image * image, (0, 0), SPREAD) - stack.smooth(index, SPREAD) ** 2
-    spread = _on_grid(np.sqrt(np.maximum(variance, 0)), size)
-    axis = np.linspace(-1, 1, size, dtype=np.float32)
-    y, x = (part.ravel() for part in np.meshgrid(axis, axis, indexing="ij"))
+    spread = _on_grid(np.sqrt(np.maximum(variance, 0)), grid)
+    axes = (np.linspace(-1, 1, size, dtype=np.float32) for size in grid)
+    y, x = (part.ravel() for part in np.meshgrid(*axes, indexing="ij"))
     z = np.full_like(x, np.linspace(-1, 1, len(stack))[index] if len(stack) > 1 else 0.0)
     position = [0.5 * part for part in (x, y, z, x * x, y * y, z * z, x * y, x * z, y * z)]
     plain = np.stack([fine, coarse, 4 * spread, fine**2, coarse**2, *position, np.ones_like(x)], axis=1)
@@ -72,7 +72,7 @@ def fit_ridge(
         mask = masks.get(index)
         if mask is None or not mask.any():
             continue
-        coverage = cell_coverage(mask, parameters.grid_size)
+        coverage = cell_coverage(mask, stack.grid)
         inputs = cell_inputs(stack, index, parameters)
         inside = is_bright & (coverage > parameters.ridge_foreground)
         touched = is_bright & (coverage >= parameters.ridge_background)
@@ -91,11 +91,11 @@ def fit_ridge(
 def predict_ridge(
     stack: SliceStack, index: int, coefficients: Mapping[int, Tensor], parameters: PropagationParameters
 ) -> dict[int, NDArray[np.float32]]:
-    """Predictions (grid_size, grid_size) of several labels on one slice; about -1 outside, +1 inside."""
+    """Predictions (rows, columns of the grid) of several labels on one slice; about -1 outside, +1 inside."""
     if not coefficients:
         return {}
     stacked = torch.stack([coefficients[label] for label in coefficients], dim=1)
-    maps = (cell_inputs(stack, index, parameters) @ stacked).T.reshape(-1, parameters.grid_size, parameters.grid_size)
+    maps = (cell_inputs(stack, index, parameters) @ stacked).T.reshape(-1, *stack.grid)
     return {label: each.numpy() for label, each in zip(coefficients, maps, strict=True)}
 
 
@@ -127,9 +127,9 @@ def _slice_moments(
     stack: SliceStack, index: int, parameters: PropagationParameters
 ) -> tuple[_Moments, NDArray[np.bool_]]:
     """Moments of the cells of a slice that are not dark, and which cells these are."""
-    is_bright = _on_grid(stack.smooth(index, FINE), parameters.grid_size) > parameters.ridge_darkest
+    is_bright = _on_grid(stack.smooth(index, FINE), stack.grid) > parameters.ridge_darkest
     return _moments(cell_inputs(stack, index, parameters), is_bright), is_bright
 
 
-def _on_grid(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.float32).ravel()
+def _on_grid(image: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(image, (grid[1], grid[0]), interpolation=cv2.INTER_AREA), np.float32).ravel()

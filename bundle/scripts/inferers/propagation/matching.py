@@ -20,9 +20,9 @@ __all__ = ["cell_coverage", "choose_cells", "match", "upsample"]
 UNMATCHED = -1.0  # score of cells that were not asked for
 
 
-def cell_coverage(mask: NDArray, grid_size: int) -> NDArray[np.float32]:
-    """Share of each grid cell that a mask (H, W) covers, (grid_size ** 2,)."""
-    coverage = cv2.resize(mask.astype(np.float32), (grid_size, grid_size), interpolation=cv2.INTER_AREA)
+def cell_coverage(mask: NDArray, grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Share of each cell that a mask (H, W) covers, (rows * columns of the grid,)."""
+    coverage = cv2.resize(mask.astype(np.float32), (grid[1], grid[0]), interpolation=cv2.INTER_AREA)
     return np.asarray(coverage, np.float32).ravel()
 
 
@@ -51,33 +51,33 @@ def match(
     levels: tuple[str, ...],
     *,
     top_k: int,
-    grid_size: int,
+    grid: tuple[int, int],
     excluded_radius: int | None = None,
 ) -> NDArray[np.float32]:
     """Score the asked cells of a query slice.
 
     Args:
-        query: unit features by level, (C, N) with N = grid_size ** 2.
+        query: unit features by level, (C, N), N the grid's cells row by row.
         support: the same for the slice whose mask is known.
         query_cells: indices of the cells to score.
         foreground: indices of the support's foreground cells.
         background: indices of its background cells.
         levels: levels that are matched and summed.
         top_k: number of best cosines that are averaged.
-        grid_size: side of the grid.
+        grid: its rows and columns.
         excluded_radius: support cells within this many cells of the query's own place don't count (a slice that is
             matched with itself).
 
     Returns:
-        (grid_size, grid_size) scores; -1 where nothing was asked.
+        (rows, columns) scores; -1 where nothing was asked.
     """
-    result = np.full(grid_size * grid_size, UNMATCHED, np.float32)
+    result = np.full(grid[0] * grid[1], UNMATCHED, np.float32)
     score = torch.zeros(len(query_cells))
     cells = torch.from_numpy(query_cells)
     for indices, sign in ((foreground, 1.0), (background, -1.0)):
         if not len(indices):
             continue
-        hidden = None if excluded_radius is None else _near(query_cells, indices, grid_size, excluded_radius)
+        hidden = None if excluded_radius is None else _near(query_cells, indices, grid[1], excluded_radius)
         chosen = torch.from_numpy(indices)
         for level in levels:
             cosine = query[level][:, cells].T @ support[level][:, chosen]
@@ -85,10 +85,10 @@ def match(
                 cosine.masked_fill_(hidden, 0.0)
             score += sign * cosine.topk(min(top_k, len(indices)), dim=1)[0].mean(1)
     result[query_cells] = score.numpy()
-    return result.reshape(grid_size, grid_size)
+    return result.reshape(grid)
 
 
-def _near(query_cells: NDArray[np.intp], cells: NDArray[np.intp], grid_size: int, radius: int) -> Tensor:
-    rows = np.abs(query_cells[:, None] // grid_size - cells // grid_size)
-    columns = np.abs(query_cells[:, None] % grid_size - cells % grid_size)
-    return torch.from_numpy(np.maximum(rows, columns) <= radius)
+def _near(query_cells: NDArray[np.intp], cells: NDArray[np.intp], columns: int, radius: int) -> Tensor:
+    down = np.abs(query_cells[:, None] // columns - cells // columns)
+    across = np.abs(query_cells[:, None] % columns - cells % columns)
+    return torch.from_numpy(np.maximum(down, across) <= radius)

@@ -22,7 +22,7 @@ class PropagationParameters:
         image_size: side in pixels of the square that the backbone sees.
         levels: backbone levels that are matched.
         ridge_levels: backbone levels that the ridge over the volume sees.
-        grid_size: side in cells of the grid on which features are compared.
+        grid_size: cells along the longer side of the grid on which features are compared.
         working_size: longer side in pixels of the grid on which masks live.
         use_body_box: leave the empty margins of the slices out.
 

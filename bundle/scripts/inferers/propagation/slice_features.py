@@ -88,10 +88,10 @@ def extract_features(
     return collected
 
 
-def unit_features(features: Tensor, grid_size: int) -> Tensor:
-    """Bring one level (C, h, w) to the common grid; a unit vector per cell, (C, grid_size ** 2), float32."""
-    grid = F.interpolate(features[None].float(), (grid_size, grid_size), mode="bilinear", align_corners=False)
-    return F.normalize(grid[0].flatten(1), dim=0)
+def unit_features(features: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Bring one level (C, h, w) to the common grid; a unit vector per cell, (C, cells), float32."""
+    maps = F.interpolate(features[None].float(), grid, mode="bilinear", align_corners=False)
+    return F.normalize(maps[0].flatten(1), dim=0)
 
 
 class SliceStack:
@@ -100,7 +100,7 @@ class SliceStack:
     Args:
         images: (Z, h, w) on the working grid, values in [0, 1].
         features: ``{level: (Z, C, h', w')}`` of the same slices.
-        grid_size: side of the grid on which features are compared.
+        grid_size: cells along the longer side of the grid on which features are compared; cells are square.
         kept_mib: memory for derived maps; the latest are kept.
     """
 
@@ -110,6 +110,7 @@ class SliceStack:
         self.images = images
         self.features = dict(features)
         self.grid_size = grid_size
+        self.grid = _grid(self.shape, grid_size)
         self.indices: tuple[int, ...] = tuple(range(len(images)))
         self._kept = _Kept(kept_mib * 2**20)
 
@@ -138,11 +139,11 @@ class SliceStack:
         return self.images[self.indices[index]]
 
     def unit(self, index: int) -> dict[str, Tensor]:
-        """Unit features of a slice, ``{level: (C, grid_size ** 2)}``."""
+        """Unit features of a slice, ``{level: (C, cells)}``."""
         row = self.indices[index]
         return self._derive(
             ("unit", row),
-            lambda: {level: unit_features(maps[row], self.grid_size) for level, maps in self.features.items()},
+            lambda: {level: unit_features(maps[row], self.grid) for level, maps in self.features.items()},
         )
 
     def smooth(self, index: int, sigma: float) -> NDArray[np.float32]:
@@ -157,6 +158,11 @@ class SliceStack:
 
     def _derive(self, key: Hashable, function: Callable[[], Value]) -> Value:
         return self._kept.recall(key, function)
+
+
+def _grid(shape: tuple[int, int], grid_size: int) -> tuple[int, int]:
+    rows, columns = (max(1, round(grid_size * size / max(shape))) for size in shape)
+    return rows, columns
 
 
 class _Kept:
