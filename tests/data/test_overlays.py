@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from monai.bundle import ConfigParser
 
+from scripts.data import expand_items
 from scripts.text import EmbeddingTable, read_prompts
 
 IDS = (
@@ -68,6 +69,22 @@ def test_samples_and_descriptions(bundle_root: Path, tmp_path: Path, shared_data
     assert [len(items) for items in lists] == counts
     described = read_prompts(config.get_parsed_content("prompts_file")).sentences
     assert {entry for items in lists for item in items for entry in item["classes"]} <= set(described)
+
+
+def test_setting_2_trains_on_no_slice_with_a_test_organ(bundle_root: Path, tmp_path: Path, shared_data: Path) -> None:
+    values = {"dataset_dir": str(shared_data / "CHAOS")}
+    lists = []
+    for setting in (1, 2):
+        config = parser(bundle_root, "data/chaos_mr.json", tmp_path, setting=setting, **values)
+        lists.append(config.get_parsed_content("train_datalist"))
+    kidneys = [
+        item for item in expand_items(config.get_parsed_content("eval_datalist")) if "kidney" in str(item["classes"])
+    ]
+    assert len(lists[1]) == len(lists[0]) - len(kidneys)
+    assert not {(item["case_id"], item["slice"]) for item in kidneys} & {
+        (item["case_id"], item["slice"]) for item in lists[1]
+    }
+    assert {name for items in lists for item in items for name in item["classes"]} == {"liver", "spleen"}
 
 
 def test_descriptions_of_a_thousand_classes_are_written(bundle_root: Path, tmp_path: Path, shared_data: Path) -> None:

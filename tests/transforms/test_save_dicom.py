@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,6 +103,18 @@ def test_other_readers_agree(case: tuple[Path, Path, np.ndarray], tmp_path: Path
     itk = sitk.ReadImage(str(tmp_path / "out" / "case7_seg.nii.gz"))
     point = itk.TransformIndexToPhysicalPoint((3, 2, 1))
     np.testing.assert_allclose(point, (affine @ (3, 2, 1, 1))[:3] * (-1, -1, 1), atol=1e-4)
+
+
+def test_an_independent_validator_finds_no_error(case: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
+    validator = shutil.which("dciodvfy")
+    if validator is None:
+        pytest.skip("dciodvfy is not installed (Debian package dicom3tools)")
+    image, label, _ = case
+    segment_and_save(image, label, tmp_path / "out")
+    command = [validator, "-new", str(tmp_path / "out" / "case7_seg.dcm")]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr.splitlines()
+    assert "Segmentation" in told  # the kind of object that it took the file for
+    assert [line for line in told if line.startswith("Error")] == []
 
 
 def test_attributes_of_the_object(tmp_path: Path) -> None:
