@@ -50,7 +50,7 @@ class PropagationInferer(Inferer):
         cache_dir: str | Path | None = None,
         intensity_window: tuple[float, float] | None = None,
         probability: bool = False,
-        batch_size: int = 4,
+        batch_size: int = 2,
         progress: bool = False,
     ) -> None:
         super().__init__()

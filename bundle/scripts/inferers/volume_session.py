@@ -86,7 +86,7 @@ class VolumeSession:
         slice_axis: int | None = None,
         intensity_window: tuple[float, float] | None = None,
         annotation_complete: str = "own",
-        batch_size: int = 4,
+        batch_size: int = 2,
     ) -> None:
         self.image = _checked_image(image)
         self.spacing = _checked_spacing(spacing)
@@ -256,7 +256,7 @@ class VolumeSession:
         *,
         segmenter: Any = None,
         cache_dir: str | Path | None = None,
-        batch_size: int = 4,
+        batch_size: int = 2,
     ) -> VolumeSession:
         """Resume a session that was saved.
 

@@ -39,7 +39,7 @@ def extract_features(
     levels: Sequence[str],
     image_size: int,
     *,
-    batch_size: int = 4,
+    batch_size: int = 2,
     device: torch.device | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Tensor]:

@@ -16,8 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 __all__ = ["CentrePivotConv4d"]
 
-_CHUNK = 500_000
-"""Correlations that are made at a time: small enough to stay in a processor's cache."""
+_CORRELATIONS_AT_A_TIME = 500_000  # small enough to stay in a processor's cache
 
 
 class CentrePivotConv4d(nn.Module):
@@ -33,6 +32,7 @@ class CentrePivotConv4d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
+        self.chunk = _CORRELATIONS_AT_A_TIME
         padding = kernel_size // 2
         self.query_conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding)
         self.support_conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding)
@@ -56,7 +56,7 @@ class CentrePivotConv4d(nn.Module):
         grid = [support.shape[1], support.shape[2]]
         positions = query.flatten(1, 2).flatten(2)  # (B, h * w, n * D)
         basis = _block_diagonal(support.flatten(1, 2))
-        step = max(1, _CHUNK // basis.shape[2])
+        step = max(1, self.chunk // basis.shape[2])
         parts: list[Tensor] = []
         for episode in range(positions.shape[0]):
             for rows in positions[episode].split(step):

@@ -144,4 +144,4 @@ def resize_query(maps: Tensor, like: Tensor) -> Tensor:
     planes = maps.flatten(3).permute(0, 3, 1, 2)
     size = [like.shape[1], like.shape[2]]
     planes = F.interpolate(planes, size, mode="bilinear", align_corners=True)
-    return planes.permute(0, 2, 3, 1).reshape([maps.shape[0], size[0], size[1], *maps.shape[3:]])
+    return planes.permute(0, 2, 3, 1).unflatten(3, [maps.shape[3], maps.shape[4], maps.shape[5]])

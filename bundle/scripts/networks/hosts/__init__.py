@@ -6,6 +6,8 @@ from scripts.networks.hosts.base import Host, TrainingTerm
 from scripts.networks.hosts.ifa import IFA
 from scripts.networks.hosts.ifa_released import ReleasedIFA
 from scripts.networks.hosts.matching import Matching
+from scripts.networks.hosts.patnet import PATNet
+from scripts.networks.hosts.patnet_released import ReleasedPATNet
 from scripts.networks.hosts.prototype import Prototype
 
-__all__ = ["IFA", "AlignedMatching", "Host", "Matching", "Prototype", "ReleasedIFA", "TrainingTerm"]
+__all__ = ["IFA", "AlignedMatching", "Host", "Matching", "PATNet", "Prototype", "ReleasedIFA", "ReleasedPATNet", "TrainingTerm"]

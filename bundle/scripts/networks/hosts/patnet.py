@@ -1,0 +1,324 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""PATNet, the Pyramid-Anchor-Transformation network (Lei et al., ECCV 2022).
+
+The maps of many backbone blocks are transformed to where an episode's prototypes meet learned anchors that all episodes
+share, correlated pixel by pixel, and read by HSNet's 4-D head. Anchors and head learn; the backbone stays frozen.
+
+Where the released code depends on round-off, or tunes what its loss doesn't reach, this class does what the paper means;
+``patnet_released.py`` does what the code does.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor, nn
+
+from scripts.networks.blocks.anchor_transform import (
+    anchor_coordinates,
+    correlation_factors,
+    inverse_rows,
+    unit_rows,
+)
+from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
+from scripts.networks.blocks.levels import at_least_float32
+from scripts.networks.blocks.masks import aligned_weights
+from scripts.networks.blocks.pooling import masked_averages
+from scripts.networks.hosts.base import Host, check_levels
+from scripts.networks.semantic_guidance import SemanticGuidance
+
+__all__ = ["PATNet", "PATNetContext", "stages_of"]
+
+STAGES = ("c3", "c4", "c5")
+"""Nominal strides 8, 16 and 32."""
+
+
+class PATNetContext(NamedTuple):
+    """What a prompt leaves behind: per shot and map, two rows and a map of two channels."""
+
+    inverse: dict[str, Tensor]
+    """{level: (B, K, 2, C)} rows that give a pixel's coordinates, background first."""
+    support: dict[str, Tensor]
+    """{level: (B, K, 2, h, w)} coordinates of the support's foreground, zero elsewhere."""
+    text: Tensor
+    """(B, D) text embedding; D = 0 without guidance."""
+
+
+class Anchors(nn.Module):
+    """A background and a foreground anchor, shared by all episodes and all blocks of a stage.
+
+    Args:
+        channels: width of the stage's maps.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(2, channels))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self) -> Tensor:
+        """Unit anchors (2, C)."""
+        return unit_rows(self.weight)
+
+
+class PATNet(Host):
+    """PATNet on the blocks of a frozen backbone.
+
+    K shots are K independent passes, as published; their foreground probabilities are averaged.
+
+    Args:
+        channels: channels per level.
+        levels: blocks of the stages c3, c4 and c5, such as ``c4.2``; None takes all that ``channels`` names. Published:
+            the 4, 6 and 3 blocks of ResNet-50.
+        guidance: factory ``guidance(channels) -> SemanticGuidance``; its text prototypes are fused with the support's
+            before the transform is made. None for none.
+
+    Raises:
+        ValueError: for levels that the backbone lacks, a stage without any, or blocks of different width in a stage.
+    """
+
+    align_corners: bool = True
+
+    def __init__(
+        self,
+        channels: dict[str, int],
+        *,
+        levels: Optional[Sequence[str]] = None,
+        guidance: Optional[Callable[[dict[str, int]], SemanticGuidance]] = None,
+    ) -> None:
+        super().__init__()
+        if levels is None:
+            levels = [level for level in channels if level.split(".")[0] in STAGES]
+        self.stages = stages_of("patnet", levels, channels)
+        self.levels = tuple(level for stage in self.stages for level in stage)
+        self.anchors = nn.ModuleList([Anchors(channels[stage[0]]) for stage in self.stages])
+        self.head = HypercorrelationHead([len(stage) for stage in self.stages])
+        self.guidance: Optional[SemanticGuidance] = None
+        if guidance is not None:
+            self.guidance = guidance({level: channels[level] for level in self.levels})
+
+    def encode(
+        self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor] = None
+    ) -> PATNetContext:
+        """Invert every shot's prototypes and keep the coordinates of its foreground.
+
+        Args:
+            support_features: {level: (B, K, C, h, w)}.
+            support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
+            text_embedding: (B, T, D), needed with guidance.
+        """
+        shape = [support_mask.shape[0], support_mask.shape[1]]
+        mask = support_mask.flatten(0, 1)
+        text = support_features[self.levels[0]].new_zeros([shape[0], 0])
+        if self.guidance is not None:
+            text = self.guidance.class_text(text_embedding)
+        shot_text = text.repeat_interleave(shape[1], dim=0)
+        inverse: dict[str, Tensor] = {}
+        support: dict[str, Tensor] = {}
+        for level in self.levels:
+            maps = at_least_float32(support_features[level]).flatten(0, 1)
+            if self.guidance is not None:
+                maps = self.guidance.perturb(maps.unsqueeze(1))[:, 0]
+            rows = inverse_rows(self.prototypes(maps, mask, shot_text).flip(1))
+            weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
+            coordinates = anchor_coordinates(self.host_maps(maps, shot_text), rows)
+            inverse[level] = rows.unflatten(0, shape)
+            support[level] = (coordinates * weights[:, :1]).unflatten(0, shape)
+        return PATNetContext(inverse, support, text)
+
+    def prototypes(self, maps: Tensor, mask: Tensor, text: Tensor) -> Tensor:
+        """Average a map under a mask, and fuse the averages with the text's.
+
+        Args:
+            maps: (N, C, h, w), raw.
+            mask: (N, 1, H, W) in {0, 1, 255}.
+            text: (N, D) from the guidance.
+
+        Returns:
+            (N, 2, C), foreground and background.
+        """
+        weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
+        prototypes = masked_averages(self.host_maps(maps, text), weights, eps=1e-6)
+        if self.guidance is not None:
+            prototypes = self.guidance.fuse(prototypes, maps.unsqueeze(1), mask.unsqueeze(1), text)
+        return prototypes
+
+    def decode(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
+        """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, 2h, 2w) at twice the finest grid."""
+        return self.merge_shots(self.shot_logits(features, context))
+
+    def shot_logits(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
+        """Segment the query with every shot by itself: {level: (B, C, h, w)} -> (B, K, 2, 2h, 2w)."""
+        query, support = self.factors(features, context)
+        logits = self.head(query, support)
+        return logits.unflatten(0, [features[self.levels[0]].shape[0], -1])
+
+    def factors(self, features: dict[str, Tensor], context: PATNetContext) -> tuple[list[Tensor], list[Tensor]]:
+        """Thin factors of the correlations of all shots.
+
+        Args:
+            features: {level: (B, C, h, w)} of the query.
+            context: result of ``encode``, of B episodes, or of one for a batch of queries.
+
+        Returns:
+            Per stage, finest first, (B * K, h, w, n, 2) of the query and (B * K, h', w', n, 2) of the support.
+        """
+        query: list[Tensor] = []
+        support: list[Tensor] = []
+        for index, anchors in enumerate(self.anchors):
+            rows = anchors()
+            left: list[Tensor] = []
+            right: list[Tensor] = []
+            for level in self.stages[index]:
+                batch = features[level].shape[0]
+                text = context.text.expand(batch, -1)
+                maps = self.host_maps(at_least_float32(features[level]), text)
+                inverse = context.inverse[level].expand(batch, -1, -1, -1)
+                coordinates = anchor_coordinates(maps, inverse.flatten(1, 2)).unflatten(1, [-1, 2]).flatten(0, 1)
+                supported = context.support[level].expand(batch, -1, -1, -1, -1).flatten(0, 1)
+                pair = correlation_factors(coordinates, supported, rows, rows)
+                left.append(pair[0])
+                right.append(pair[1])
+            query.append(torch.stack(left, dim=3))
+            support.append(torch.stack(right, dim=3))
+        return query, support
+
+    def merge_shots(self, logits: Tensor) -> Tensor:
+        """Merge the shots' logits (B, K, 2, H, W) to log-probabilities (B, 2, H, W); a single shot stays as it is."""
+        shots = logits.shape[1]
+        if shots == 1:
+            return logits[:, 0]
+        return torch.logsumexp(logits.log_softmax(dim=2), dim=1) - math.log(shots)
+
+    def adaptable_parameters(self) -> Iterator[nn.Parameter]:
+        """Iterate over what PATNet tunes to a target at test time: the anchors."""
+        return self.anchors.parameters()
+
+    @torch.jit.unused
+    def adaptation_loss(
+        self, support_features: dict[str, Tensor], support_mask: Tensor, context: PATNetContext
+    ) -> Tensor:
+        """Task-adaptive fine-tuning (section 4.3) from the support set alone: every support image plays the query.
+
+        It is segmented with the whole prompt; the foreground prototype under that segmentation should be the true one
+        once both are transformed.
+
+        Args:
+            support_features: {level: (B, K, C, h, w)}.
+            support_mask: (B, K, 1, H, W) in {0, 1, 255}.
+            context: result of ``encode`` on them.
+
+        Returns:
+            A scalar whose gradient reaches the anchors of every stage.
+        """
+        total = support_mask.new_zeros([], dtype=torch.float32)
+        shots = support_mask.shape[1]
+        for shot in range(shots):
+            features = {level: at_least_float32(support_features[level][:, shot]) for level in self.levels}
+            with torch.no_grad():
+                predicted = self.upsample(self.decode(features, context), support_mask[:, shot]).argmax(1, keepdim=True)
+            known = torch.where(support_mask[:, shot] == 255, 255.0, predicted.to(features[self.levels[0]].dtype))
+            true = self.foreground_prototypes(features, support_mask[:, shot])
+            inverse = {level: context.inverse[level][:, shot] for level in self.levels}
+            total = total + self.divergence(true, self.foreground_prototypes(features, known), inverse)
+        return total / shots
+
+    @torch.jit.unused
+    def query_adaptation_loss(
+        self,
+        features: dict[str, Tensor],
+        support_features: dict[str, Tensor],
+        support_mask: Tensor,
+        context: PATNetContext,
+    ) -> Tensor:
+        """Task-adaptive fine-tuning as published, with the query's predicted foreground.
+
+        Args:
+            features: {level: (B, C, h, w)} of the query.
+            support_features: {level: (B, K, C, h, w)}.
+            support_mask: (B, K, 1, H, W) in {0, 1, 255}.
+            context: result of ``encode``.
+        """
+        with torch.no_grad():
+            logits = self.upsample(self.decode(features, context), support_mask[:, 0])
+            predicted = logits.argmax(1, keepdim=True)
+        found = self.foreground_prototypes(features, predicted)
+        shots = support_mask.shape[1]
+        total = support_mask.new_zeros([], dtype=torch.float32)
+        for shot in range(shots):
+            of_shot = {level: support_features[level][:, shot] for level in self.levels}
+            true = self.foreground_prototypes(of_shot, support_mask[:, shot])
+            total = total + self.divergence(true, found, {k: v[:, shot] for k, v in context.inverse.items()})
+        return total / shots
+
+    @torch.jit.unused
+    def foreground_prototypes(self, features: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+        """Average {level: (B, C, h, w)} under a mask (B, 1, H, W): {level: (B, C)}."""
+        prototypes: dict[str, Tensor] = {}
+        for level in self.levels:
+            maps = at_least_float32(features[level])
+            weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
+            prototypes[level] = masked_averages(maps, weights[:, :1], eps=1e-6)[:, 0]
+        return prototypes
+
+    @torch.jit.unused
+    def divergence(self, true: dict[str, Tensor], found: dict[str, Tensor], inverse: dict[str, Tensor]) -> Tensor:
+        """Kullback-Leibler divergence of transformed prototypes, as distributions over channels.
+
+        Args:
+            true: {level: (B, C)}, the target distribution; its levels are summed over.
+            found: {level: (B, C)}.
+            inverse: {level: (B, 2, C)} of the episode.
+
+        Returns:
+            Sum over the levels, mean over B.
+        """
+        total = next(iter(true.values())).new_zeros([])
+        for index, anchors in enumerate(self.anchors):
+            rows = anchors()
+            for level in self.stages[index]:
+                if level in true:
+                    pair = [(inverse[level] @ p[level].unsqueeze(2)).squeeze(2) @ rows for p in (true, found)]
+                    total = total + _divergence(pair[0], pair[1])
+        return total
+
+    def mask_weights(self, mask: Tensor, size: list[int], like: Tensor) -> Tensor:
+        """Masks (N, 1, H, W) sampled at the grid: (N, 2, h, w), foreground and background."""
+        weights = aligned_weights(mask, size, like)
+        return weights.masked_fill(weights < 1e-5, 0.0)  # smaller ones are round-off, and would make a prototype
+
+    def host_maps(self, maps: Tensor, text: Tensor) -> Tensor:
+        """Maps (N, C, h, w) guided by text (N, D) if the guidance says so, else as they are."""
+        if self.guidance is not None:
+            return self.guidance.host_maps(maps, text)
+        return maps
+
+
+def stages_of(host: str, levels: Sequence[str], channels: dict[str, int]) -> list[list[str]]:
+    """Sort blocks into the stages c3, c4 and c5, finest first.
+
+    Args:
+        host: named in errors.
+        levels: block names such as ``c4.2``.
+        channels: widths per level.
+
+    Raises:
+        ValueError: for levels that the backbone lacks or of other stages, a stage without any, or blocks of different
+            width in a stage.
+    """
+    levels = check_levels(host, levels, channels)
+    stages = [[level for level in levels if level.split(".")[0] == stage] for stage in STAGES]
+    if not all(stages) or sum(map(len, stages)) != len(levels):
+        raise ValueError(f"host {host!r} needs levels of c3, c4 and c5, all three and no others; got {list(levels)}")
+    for stage in stages:
+        widths = {level: channels[level] for level in stage}
+        if len(set(widths.values())) > 1:
+            raise ValueError(f"host {host!r} needs blocks of one width in a stage, got {widths}; choose levels")
+    return stages
+
+
+def _divergence(true: Tensor, found: Tensor) -> Tensor:
+    """KL(softmax(true) || softmax(found)) over channels, mean over the batch: (B, C) twice -> scalar."""
+    target = true.log_softmax(dim=1)
+    return (target.exp() * (target - found.log_softmax(dim=1))).sum(dim=1).mean()
