@@ -3,6 +3,7 @@
 
 from golden_checks.cdtg import check_cdtg
 from golden_checks.ifa import check_ifa
+from golden_checks.patnet import check_patnet
 
-BUILT = {"cdtg": check_cdtg, "ifa": check_ifa}
-NOT_BUILT = ("dmtnet", "lsms", "patnet", "pmms", "qnet", "vlsm")
+BUILT = {"cdtg": check_cdtg, "ifa": check_ifa, "patnet": check_patnet}
+NOT_BUILT = ("dmtnet", "lsms", "pmms", "qnet", "vlsm")

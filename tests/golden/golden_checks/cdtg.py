@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 import random
 
-import pytest
 import torch
 from torch import Tensor
 
 from golden_checks.case import Case
 from golden_checks.cdtg_lora import check_lora
+from golden_checks.patnet import check_wired_patnet
 from scripts.networks.semantic_guidance import ReleasedSemanticGuidance, SemanticGuidance, convert_reference_state
 from scripts.networks.style_perturbation import (
     STYLES,
@@ -29,7 +29,7 @@ def check_cdtg(case: Case) -> None:
     if "LoRA" in method:
         check_lora(case)
     elif "features_from" in case.header:
-        pytest.skip(f"{method}: the PATNet host is not built yet")
+        check_wired_patnet(case)
     elif "content" in case.tensors:
         check_style(case)
     elif kind == "released" and "support_feats" in case.tensors:

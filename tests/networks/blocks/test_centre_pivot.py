@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.networks.blocks import centre_pivot
 from scripts.networks.blocks.anchor_transform import dense_correlation
 from scripts.networks.blocks.centre_pivot import CentrePivotConv4d
 
@@ -45,12 +44,10 @@ def test_equals_a_loop(kernel: int, stride: int, grid: tuple[int, ...], batch: i
 
 @pytest.mark.parametrize(("kernel", "stride", "grid"), CASES)
 @pytest.mark.parametrize("chunk", [1, 10**6])
-def test_correlate_equals_the_stored_correlation(
-    kernel: int, stride: int, grid: tuple[int, ...], chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_correlate_equals_the_stored_correlation(kernel: int, stride: int, grid: tuple[int, ...], chunk: int) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(centre_pivot, "_CHUNK", chunk)
     conv = CentrePivotConv4d(3, 4, kernel, stride)
+    conv.chunk = chunk
     query = torch.randn(2, *grid[:2], 3, 2, requires_grad=True)
     support = torch.randn(2, *grid[2:], 3, 2, requires_grad=True)
     stored = conv(dense_correlation(query, support).permute(0, 2, 3, 4, 5, 1))
@@ -66,10 +63,10 @@ def test_correlate_equals_the_stored_correlation(
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_training_keeps_no_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_keeps_no_correlation() -> None:
     """What autograd keeps for the backward pass is far smaller than the correlation."""
-    monkeypatch.setattr(centre_pivot, "_CHUNK", 500)
     conv = CentrePivotConv4d(2, 4, 3, 4)
+    conv.chunk = 500
     query, support = torch.randn(1, 8, 8, 2, 2, requires_grad=True), torch.randn(1, 16, 16, 2, 2)
     kept: list[int] = []
 

@@ -10,4 +10,14 @@ from scripts.networks.hosts.patnet import PATNet
 from scripts.networks.hosts.patnet_released import ReleasedPATNet
 from scripts.networks.hosts.prototype import Prototype
 
-__all__ = ["IFA", "AlignedMatching", "Host", "Matching", "PATNet", "Prototype", "ReleasedIFA", "ReleasedPATNet", "TrainingTerm"]
+__all__ = [
+    "IFA",
+    "AlignedMatching",
+    "Host",
+    "Matching",
+    "PATNet",
+    "Prototype",
+    "ReleasedIFA",
+    "ReleasedPATNet",
+    "TrainingTerm",
+]
