@@ -15,22 +15,20 @@ from torch import Tensor
 
 __all__ = ["anchor_coordinates", "correlation_factors", "dense_correlation", "inverse_rows", "unit_rows"]
 
-_CUT_OFF = 1e-5
-"""Singular values below this share of the largest count as zero in the pseudo-inverse."""
-
 
 def unit_rows(rows: Tensor, eps: float = 1e-6) -> Tensor:
     """Divide rows (..., C) by their length + eps; a row of zeros stays one."""
-    return rows / (rows.norm(dim=-1, keepdim=True) + eps)
+    return rows / (rows.norm(p=2, dim=-1, keepdim=True) + eps)
 
 
-def inverse_rows(prototypes: Tensor) -> Tensor:
+def inverse_rows(prototypes: Tensor, cut_off: float = 1e-5) -> Tensor:
     """Rows that give a pixel's coordinates: the transposed pseudo-inverse of the unit prototypes.
 
     Prototypes that span one dimension only (one of them is zero, or both are parallel) are inverted in that dimension.
 
     Args:
         prototypes: (..., 2, C), background first.
+        cut_off: singular values below this share of the largest count as zero.
 
     Returns:
         (..., 2, C).
@@ -41,7 +39,7 @@ def inverse_rows(prototypes: Tensor) -> Tensor:
     determinant = first * second - both * both
     trace = first + second
     # det / trace^2 is about the squared ratio of the singular values.
-    is_regular = determinant > _CUT_OFF**2 * trace * trace
+    is_regular = determinant > cut_off * cut_off * trace * trace
     adjugate = torch.stack([second, -both, -both, first], dim=-1).unflatten(-1, [2, 2])
     regular = adjugate / torch.where(is_regular, determinant, 1.0)[..., None, None]
     singular = gram / torch.where(trace > 0, trace * trace, 1.0)[..., None, None]
