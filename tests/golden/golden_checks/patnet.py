@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from golden_checks.case import Case, assert_close
 from scripts.losses.episode_loss import EpisodeLoss
 from scripts.networks.blocks.anchor_transform import dense_correlation
+from scripts.networks.hosts.anchor_host import STAGES
 from scripts.networks.hosts.convert.hypercorrelation import head_names
 from scripts.networks.hosts.convert.patnet import convert_patnet
-from scripts.networks.hosts.patnet import STAGES, PATNet, PATNetContext
+from scripts.networks.hosts.patnet import PATNet, PATNetContext
 from scripts.networks.hosts.patnet_released import ReleasedPATNet
 from scripts.networks.semantic_guidance import SemanticGuidance, convert_reference_state
 

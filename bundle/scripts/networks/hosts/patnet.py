@@ -8,24 +8,17 @@ Where the released code depends on round-off, or tunes what its loss doesn't rea
 means; ``patnet_released.py`` does what the code does.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import (
-    anchor_coordinates,
-    correlation_factors,
-    inverse_rows,
-    unit_rows,
-)
+from scripts.networks.blocks.anchor_transform import anchor_coordinates, correlation_factors, inverse_rows
 from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
 from scripts.networks.blocks.levels import at_least_float32
-from scripts.networks.blocks.masks import aligned_weights
 from scripts.networks.blocks.pooling import masked_averages
-from scripts.networks.hosts.base import Host, check_levels
+from scripts.networks.hosts.anchor_host import AnchorHost
 from scripts.networks.semantic_guidance import SemanticGuidance
 
 __all__ = ["PATNet", "PATNetContext"]

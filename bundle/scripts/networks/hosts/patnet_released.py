@@ -5,20 +5,15 @@ import torch
 from torch import Tensor
 
 from scripts.networks.blocks.masks import aligned_weights
+from scripts.networks.hosts.anchor_host import AnchorHost
 from scripts.networks.hosts.base import TrainingTerm
 from scripts.networks.hosts.patnet import PATNet, PATNetContext, _divergence
 
-__all__ = ["ReleasedPATNet"]
+__all__ = ["ReleasedAnchorHost", "ReleasedPATNet"]
 
 
-class ReleasedPATNet(PATNet):
-    """PATNet with the released code's defects.
-
-    Round-off of a resized mask counts as foreground or background; unknown pixels count as background, in the support's
-    masks and in the loss; shots vote, and votes are divided by the image's highest, so that one vote can be enough; the
-    fine-tuning loss compares raw prototypes of the first stage, which no anchor changes. Its pseudo-inverse without a
-    cut-off, whose result depends on the build of LAPACK, is not followed.
-    """
+class ReleasedAnchorHost(AnchorHost):
+    """How the released codes resize masks and merge shots."""
 
     def mask_weights(self, mask: Tensor, size: list[int], like: Tensor) -> Tensor:
         """Foreground sampled at the grid, and the rest to one."""
@@ -33,6 +28,16 @@ class ReleasedPATNet(PATNet):
         most = votes.flatten(1).amax(dim=1).clamp_min(1)[:, None, None, None]
         is_foreground = 2 * votes >= most
         return torch.cat([~is_foreground, is_foreground], dim=1).to(logits.dtype)
+
+
+class ReleasedPATNet(ReleasedAnchorHost, PATNet):
+    """PATNet with the released code's defects.
+
+    Round-off of a resized mask counts as foreground or background; unknown pixels count as background, in the support's
+    masks and in the loss; shots vote, and votes are divided by the image's highest, so that one vote can be enough; the
+    fine-tuning loss compares raw prototypes of the first stage, which no anchor changes. Its pseudo-inverse without a
+    cut-off, whose result depends on the build of LAPACK, is not followed.
+    """
 
     def training_terms(
         self,

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""What the hosts with learned anchors (PATNet, DMTNet) have in common: blocks by stage, prototypes, shots."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from scripts.networks.blocks.anchor_transform import unit_rows
+from scripts.networks.blocks.masks import aligned_weights
+from scripts.networks.blocks.pooling import masked_averages
+from scripts.networks.hosts.base import Host, check_levels
+from scripts.networks.semantic_guidance import SemanticGuidance
+
+__all__ = ["AnchorHost", "Anchors", "stages_of"]
+
+STAGES = ("c3", "c4", "c5")
+"""Nominal strides 8, 16 and 32."""
+
+
+class Anchors(nn.Module):
+    """A background and a foreground anchor, shared by all episodes and all blocks of a stage.
+
+    Args:
+        channels: width of the stage's maps.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(2, channels))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self) -> Tensor:
+        """Unit anchors (2, C)."""
+        return unit_rows(self.weight)
+
+
+class AnchorHost(Host):
+    """A host on the blocks of three stages, with anchors per stage.
+
+    Args:
+        name: of the host, for errors.
+        channels: channels per level.
+        levels: blocks of the stages c3, c4 and c5, such as ``c4.2``; None takes all that ``channels`` names.
+        guidance: factory ``guidance(channels) -> SemanticGuidance``; None for none.
+
+    Raises:
+        ValueError: for levels that the backbone lacks, a stage without any, or blocks of different width in a stage.
+    """
+
+    align_corners: bool = True
+
+    def __init__(
+        self,
+        name: str,
+        channels: dict[str, int],
+        levels: Optional[Sequence[str]],
+        guidance: Optional[Callable[[dict[str, int]], SemanticGuidance]],
+    ) -> None:
+        super().__init__()
+        if levels is None:
+            levels = [level for level in channels if level.split(".")[0] in STAGES]
+        self.stages = stages_of(name, levels, channels)
+        self.levels = tuple(level for stage in self.stages for level in stage)
+        self.anchors = nn.ModuleList([Anchors(channels[stage[0]]) for stage in self.stages])
+        self.guidance: Optional[SemanticGuidance] = None
+        if guidance is not None:
+            self.guidance = guidance({level: channels[level] for level in self.levels})
+
+    def prototypes(self, maps: Tensor, mask: Tensor, text: Tensor) -> Tensor:
+        """Average a map under a mask, and fuse the averages with the text's.
+
+        Args:
+            maps: (N, C, h, w), raw.
+            mask: (N, 1, H, W) in {0, 1, 255}.
+            text: (N, D) from the guidance.
+
+        Returns:
+            (N, 2, C), foreground and background.
+        """
+        weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
+        prototypes = masked_averages(self.host_maps(maps, text), weights, eps=1e-6)
+        if self.guidance is not None:
+            prototypes = self.guidance.fuse(prototypes, maps.unsqueeze(1), mask.unsqueeze(1), text)
+        return prototypes
+
+    def mask_weights(self, mask: Tensor, size: list[int], like: Tensor) -> Tensor:
+        """Masks (N, 1, H, W) sampled at the grid: (N, 2, h, w), foreground and background."""
+        weights = aligned_weights(mask, size, like)
+        return weights.masked_fill(weights < 1e-5, 0.0)  # smaller ones are round-off, and would make a prototype
+
+    def host_maps(self, maps: Tensor, text: Tensor) -> Tensor:
+        """Maps (N, C, h, w) guided by text (N, D) if the guidance says so, else as they are."""
+        if self.guidance is not None:
+            return self.guidance.host_maps(maps, text)
+        return maps
+
+    def merge_shots(self, logits: Tensor) -> Tensor:
+        """Merge the shots' logits (B, K, 2, H, W) to log-probabilities (B, 2, H, W); a single shot stays as it is."""
+        shots = logits.shape[1]
+        if shots == 1:
+            return logits[:, 0]
+        return torch.logsumexp(logits.log_softmax(dim=2), dim=1) - math.log(shots)
+
+
+def stages_of(host: str, levels: Sequence[str], channels: dict[str, int]) -> list[list[str]]:
+    """Sort blocks into the stages c3, c4 and c5, finest first.
+
+    Args:
+        host: named in errors.
+        levels: block names such as ``c4.2``.
+        channels: widths per level.
+
+    Raises:
+        ValueError: for levels that the backbone lacks or of other stages, a stage without any, or blocks of different
+            width in a stage.
+    """
+    levels = check_levels(host, levels, channels)
+    stages = [[level for level in levels if level.split(".")[0] == stage] for stage in STAGES]
+    if not all(stages) or sum(map(len, stages)) != len(levels):
+        raise ValueError(f"host {host!r} needs levels of c3, c4 and c5, all three and no others; got {list(levels)}")
+    for stage in stages:
+        widths = {level: channels[level] for level in stage}
+        if len(set(widths.values())) > 1:
+            raise ValueError(f"host {host!r} needs blocks of one width in a stage, got {widths}; choose levels")
+    return stages
