@@ -10,7 +10,14 @@ from torch import Tensor
 from scripts.networks.blocks.anchor_transform import dense_correlation
 from scripts.networks.blocks.centre_pivot import CentrePivotConv4d
 
-CASES = [(3, 1, (4, 5, 3, 2)), (3, 2, (3, 3, 5, 4)), (5, 4, (2, 4, 9, 8)), (3, 2, (3, 2, 1, 1))]
+CASES = [
+    (3, 1, (4, 5, 3, 2)),
+    (3, 1, (4, 5, 2, 2)),
+    (3, 1, (3, 2, 1, 2)),
+    (3, 2, (3, 3, 5, 4)),
+    (5, 4, (2, 4, 9, 8)),
+    (3, 2, (3, 2, 1, 1)),
+]
 
 
 def literal(conv: CentrePivotConv4d, maps: Tensor) -> Tensor:

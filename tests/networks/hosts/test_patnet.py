@@ -128,7 +128,7 @@ def test_learns(make_episode: Any, channels: Any) -> None:
     host = PATNet(channels)
     optimizer = torch.optim.Adam(host.parameters(), lr=3e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(30):
         context = host.encode(support, masks[:, :1])
         loss = EpisodeLoss()(host.training_terms(query, support, masks[:, :1], masks[:, 1], context), masks[:, 1])
         optimizer.zero_grad()

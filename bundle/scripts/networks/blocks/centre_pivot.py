@@ -11,6 +11,7 @@ channels-last batch as they lie, and the query planes of the few support positio
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -39,8 +40,10 @@ class CentrePivotConv4d(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Convolve (B, h, w, h', w', C) to (B, h, w, ceil(h' / stride), ceil(w' / stride), out_channels)."""
-        kept = maps[:, :, :, :: self.stride, :: self.stride]
-        planes = kept.permute(0, 3, 4, 1, 2, 5)
+        planes = maps[:, :, :, :: self.stride, :: self.stride].permute(0, 3, 4, 1, 2, 5)
+        reach = self.support_conv.weight.shape[2] // 2
+        if self.stride == 1 and maps.shape[3] <= reach + 1 and maps.shape[4] <= reach + 1:
+            return self._add_query(self._over_small_support(maps, reach), planes)
         return self._add_query(self.over_support(maps), planes)
 
     def correlate(self, query: Tensor, support: Tensor) -> Tensor:
@@ -73,6 +76,25 @@ class CentrePivotConv4d(nn.Module):
         flat = maps.reshape([-1, maps.shape[-3], maps.shape[-2], maps.shape[-1]])
         result = self.support_conv(flat.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return result.reshape(list(maps.shape[:-3]) + list(result.shape[1:]))
+
+    def _over_small_support(self, maps: Tensor, reach: int) -> Tensor:
+        """Convolve support grids in which every position reaches every other: one matrix for each query position.
+
+        The matrix is laid out as a kernel as long as the grid has positions, since long kernels run fastest.
+        """
+        height, width = maps.shape[3], maps.shape[4]
+        windows: list[Tensor] = []
+        for y in range(reach, reach - height, -1):
+            for x in range(reach, reach - width, -1):
+                windows.append(self.support_conv.weight[:, :, y : y + height, x : x + width])
+        positions = len(windows)
+        kernel = torch.cat(windows).flatten(2).unsqueeze(2)
+        bias = self.support_conv.bias
+        if bias is not None:
+            bias = bias.repeat(positions)
+        image = maps.reshape([maps.shape[0], maps.shape[1], maps.shape[2] * positions, maps.shape[5]])
+        result = F.conv2d(image.permute(0, 3, 1, 2), kernel, bias, stride=(1, positions))
+        return result.permute(0, 2, 3, 1).unflatten(3, [height, width, -1])
 
     def _correlate_rows(self, rows: Tensor, basis: Tensor, grid: list[int]) -> Tensor:
         if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript drops the block only if it stands alone
