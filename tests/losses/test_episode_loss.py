@@ -36,6 +36,15 @@ def test_terms_are_weighted_and_bring_their_targets() -> None:
     assert loss.item() == pytest.approx(math.log(4 / 3) + 0.4 * math.log(4))
 
 
+def test_background_pixels_can_weigh_less() -> None:
+    logits = CERTAIN.expand(1, 2, 1, 3)
+    target = torch.tensor([1.0, 0.0, 255.0]).view(1, 1, 1, 3)
+    loss = EpisodeLoss()([TrainingTerm(logits, target, 2.0, 0.1)], target)
+    assert loss.item() == pytest.approx(2 * (math.log(4 / 3) + 0.1 * math.log(4)) / 1.1)
+    nothing = torch.full_like(target, 255.0)
+    assert EpisodeLoss()([TrainingTerm(logits, nothing, 1.0, 0.1)], nothing).item() == 0
+
+
 @pytest.mark.parametrize(
     ("target", "expected"),
     [([1.0], 1 - (2 * 0.75 + 1) / (1.75 + 1)), ([0.0], 1 - 1 / 1.75), ([255.0], 0.0)],

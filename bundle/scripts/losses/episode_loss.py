@@ -48,30 +48,36 @@ class EpisodeLoss(nn.Module):
         terms = [TrainingTerm(pred, label, 1.0)] if isinstance(pred, Tensor) else list(pred)
         if not terms:
             raise ValueError("the host gave no training term")
-        return torch.stack([weight * self._loss(logits, target) for logits, target, weight in terms]).sum()
+        return torch.stack([term.weight * self._loss(term) for term in terms]).sum()
 
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _loss(self, term: TrainingTerm) -> Tensor:
+        logits, target = term.logits, term.target
         if target.shape != (logits.shape[0], 1, *logits.shape[2:]) or logits.shape[1] != 2:
             raise ValueError(
                 f"logits {tuple(logits.shape)} must be (N, 2, H, W) and target {tuple(target.shape)} (N, 1, H, W)"
             )
-        loss = ignoring_cross_entropy(logits, target, self.ignore_value)
+        loss = ignoring_cross_entropy(logits, target, self.ignore_value, term.background_weight)
         if self.dice_weight > 0:
             loss = loss + self.dice_weight * ignoring_dice(logits, target, self.ignore_value)
         return loss
 
 
-def ignoring_cross_entropy(logits: Tensor, target: Tensor, ignore_value: int = 255) -> Tensor:
+def ignoring_cross_entropy(
+    logits: Tensor, target: Tensor, ignore_value: int = 255, background_weight: float = 1.0
+) -> Tensor:
     """Mean cross-entropy over the pixels that count; zero when none does.
 
     Args:
         logits: (N, 2, H, W).
         target: (N, 1, H, W) in {0, 1, ignore_value}.
         ignore_value: marks pixels that don't count.
+        background_weight: weight of a background pixel in the mean; a foreground pixel has 1.
     """
     classes = target[:, 0].long()
-    total = F.cross_entropy(logits, classes, ignore_index=ignore_value, reduction="sum")
-    return total / (classes != ignore_value).sum().clamp_min(1)
+    weight = logits.new_tensor([background_weight, 1.0])
+    total = F.cross_entropy(logits, classes, weight=weight, ignore_index=ignore_value, reduction="sum")
+    count = background_weight * (classes == 0).sum() + (classes == 1).sum()
+    return total / count.clamp_min(min(background_weight, 1.0))
 
 
 def ignoring_dice(logits: Tensor, target: Tensor, ignore_value: int = 255, smooth: float = 1.0) -> Tensor:

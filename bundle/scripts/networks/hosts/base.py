@@ -23,6 +23,8 @@ class TrainingTerm(NamedTuple):
     """(N, 1, H, W) in {0, 1, 255}; 255 is ignored."""
     weight: float
     """factor of this term in the sum."""
+    background_weight: float = 1.0
+    """weight of a background pixel in this term's mean; a foreground pixel has 1."""
 
 
 class Host(nn.Module):
