@@ -2,8 +2,9 @@
 """Which method's cases are checked by what."""
 
 from golden_checks.cdtg import check_cdtg
+from golden_checks.dmtnet import check_dmtnet
 from golden_checks.ifa import check_ifa
 from golden_checks.patnet import check_patnet
 
-BUILT = {"cdtg": check_cdtg, "ifa": check_ifa, "patnet": check_patnet}
-NOT_BUILT = ("dmtnet", "lsms", "pmms", "qnet", "vlsm")
+BUILT = {"cdtg": check_cdtg, "dmtnet": check_dmtnet, "ifa": check_ifa, "patnet": check_patnet}
+NOT_BUILT = ("lsms", "pmms", "qnet", "vlsm")

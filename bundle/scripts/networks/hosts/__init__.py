@@ -3,6 +3,8 @@
 
 from scripts.networks.hosts.aligned_matching import AlignedMatching
 from scripts.networks.hosts.base import Host, TrainingTerm
+from scripts.networks.hosts.dmtnet import DMTNet
+from scripts.networks.hosts.dmtnet_released import ReleasedDMTNet
 from scripts.networks.hosts.ifa import IFA
 from scripts.networks.hosts.ifa_released import ReleasedIFA
 from scripts.networks.hosts.matching import Matching
@@ -13,10 +15,12 @@ from scripts.networks.hosts.prototype import Prototype
 __all__ = [
     "IFA",
     "AlignedMatching",
+    "DMTNet",
     "Host",
     "Matching",
     "PATNet",
     "Prototype",
+    "ReleasedDMTNet",
     "ReleasedIFA",
     "ReleasedPATNet",
     "TrainingTerm",
