@@ -129,6 +129,19 @@ def test_stride_in_1x1_moves_the_stride(resnet_file: str) -> None:
     assert not torch.allclose(moved(image)["c3"], usual(image)["c3"])
 
 
+def test_block_relu(resnet_file: str) -> None:
+    """Every level is the sum before its block's ReLU, and the next block still gets the rectified map."""
+    image = torch.rand(1, 3, 64, 64)
+    levels = ("c3.0", "c3", "c4.2", "c4")
+    rectified = resnet50(resnet_file).select(levels)
+    sums = resnet50(resnet_file, block_relu=False).select(levels)
+    assert rectified.fingerprint() != sums.fingerprint()
+    expected, found = rectified(image), sums(image)
+    for level in levels:
+        assert found[level].min() < 0
+        torch.testing.assert_close(found[level].relu(), expected[level])
+
+
 def test_last_relu(resnet_file: str) -> None:
     image = torch.rand(1, 3, 64, 64)
     rectified = resnet50(resnet_file).select(("c3", "c4"))(image)
@@ -157,11 +170,12 @@ def test_level_that_the_file_lacks(resnet_file: str) -> None:
         resnet50(resnet_file).select(("c5",))
 
 
-def test_fingerprint_tells_weights_and_levels_apart(lite2: TimmBackbone, resnet_file: str) -> None:
+def test_fingerprint_tells_weights_apart_and_not_levels(lite2: TimmBackbone, resnet_file: str) -> None:
     first = lite2.select(("c4",)).fingerprint()
     assert first == efficientnet_lite2().select(("c4",)).fingerprint()
-    assert first != lite2.select(("c3", "c4")).fingerprint()
-    assert first != resnet50(resnet_file).select(("c4",)).fingerprint()
+    assert first == lite2.select(("c3", "c5")).fingerprint()
+    other = resnet50(resnet_file).select(("c4",)).fingerprint()
+    assert other == resnet50(resnet_file).select(("c3",)).fingerprint() != first  # the file lacks weights of c5
     other = efficientnet_lite2().select(("c4",))
     next(other.body.parameters()).data += 1e-3
     assert first != other.fingerprint()

@@ -61,12 +61,12 @@ def test_a_second_run_reads_the_disk(tmp_path: Path, images: list[dict[str, Tens
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3  # no draft is left
 
 
-@pytest.mark.parametrize("change", ["weights", "levels", "image", "flip", "size"])
+@pytest.mark.parametrize("change", ["weights", "image", "flip", "size"])
 def test_whatever_changes_features_is_another_entry(
     tmp_path: Path, images: list[dict[str, Tensor]], change: str
 ) -> None:
     EncodeFeaturesd("image", ToyBackbone(), tmp_path)(images[0])
-    other = ToyBackbone(2.0 if change == "weights" else 1.0, ("c3",) if change == "levels" else ("c3", "c4"))
+    other = ToyBackbone(2.0 if change == "weights" else 1.0, ("c3", "c4"))
     item = dict(images[0])
     if change == "image":
         item["image"] = item["image"] + 1e-6
@@ -76,6 +76,16 @@ def test_whatever_changes_features_is_another_entry(
         item["image"] = item["image"].reshape(3, 4, 16)
     EncodeFeaturesd("image", other, tmp_path)(item)
     assert other.passes == 1
+
+
+def test_backbones_of_other_levels_share_the_file(tmp_path: Path, images: list[dict[str, Tensor]]) -> None:
+    one, other, both = ToyBackbone(1.0, ("c3",)), ToyBackbone(1.0, ("c4",)), ToyBackbone(1.0, ("c3", "c4"))
+    for backbone, passes in ((one, 1), (other, 1), (both, 0)):
+        result = EncodeFeaturesd("image", backbone, tmp_path)(images[0])["image"]
+        assert backbone.passes == passes
+        assert set(result) == set(backbone.levels)
+    (file,) = tmp_path.rglob("*.safetensors")
+    assert set(load_file(file)) == {"c3", "c4"}
 
 
 def test_a_damaged_file_is_written_again(

@@ -44,6 +44,7 @@ class TimmBackbone(nn.Module):
         mean: per channel, of images in [0, 1].
         std: per channel.
         last_relu: whether the deepest selected level ends in its activation. IFA takes the map before it.
+        block_relu: whether every selected level does; PATNet and DMTNet take the sum before it. Residual networks only.
         missing: names of parameters that the weight file lacked; selecting a level that needs one is an error.
 
     Attributes:
@@ -60,11 +61,13 @@ class TimmBackbone(nn.Module):
         mean: Sequence[float] = _IMAGENET_MEAN,
         std: Sequence[float] = _IMAGENET_STD,
         last_relu: bool = True,
+        block_relu: bool = True,
         missing: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.name = name
         self.last_relu = last_relu
+        self.block_relu = block_relu
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -125,14 +128,21 @@ class TimmBackbone(nn.Module):
         return super().train(False)
 
     def fingerprint(self) -> str:
-        """Identify levels, weights and preprocessing: the part of a feature's cache key that belongs to the network.
+        """Identify weights and preprocessing: the part of a feature's cache key that belongs to the network.
+
+        The selected levels don't count, so that hosts which want different ones share a cache, unless they decide what
+        a level is (``last_relu`` off).
 
         Returns:
             A hexadecimal SHA-256.
         """
-        digest = hashlib.sha256(f"{self.name} {self.levels} {self.last_relu}".encode())
-        tensors = {**self.body.state_dict(), "mean": self.mean, "std": self.std}
+        levels = "" if self.last_relu else str(self.levels)
+        kind = "" if self.block_relu else " sums"
+        digest = hashlib.sha256(f"{self.name} {levels}{kind}".encode())
+        tensors = {**self._source[0].state_dict(), "mean": self.mean, "std": self.std}
         for key, value in tensors.items():
+            if key in self._missing:
+                continue
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().float().numpy().tobytes())
         return digest.hexdigest()
@@ -144,6 +154,10 @@ class TimmBackbone(nn.Module):
     def _extract(self, levels: Sequence[str]) -> nn.Module:
         network = self._source[0]
         modules = {level: self._modules_of_level[level] for level in levels}
+        if not self.block_relu:
+            for module in modules.values():
+                network.get_submodule(module).act3.inplace = False  # it would overwrite the sum
+            return create_feature_extractor(network, {f"{module}.add": level for level, module in modules.items()})
         if self.last_relu:
             return create_feature_extractor(network, {module: level for level, module in modules.items()})
         deepest = network.get_submodule(modules[levels[-1]])
@@ -217,7 +231,12 @@ def efficientnet_lite2() -> TimmBackbone:
 
 
 def resnet50(
-    weights: str | Path | None = None, *, output_stride: int = 8, stride_in_1x1: bool = False, last_relu: bool = True
+    weights: str | Path | None = None,
+    *,
+    output_stride: int = 8,
+    stride_in_1x1: bool = False,
+    last_relu: bool = True,
+    block_relu: bool = True,
 ) -> TimmBackbone:
     """ResNet-50 in torchvision's layout (He et al., CVPR 2016), the papers' backbone.
 
@@ -228,6 +247,7 @@ def resnet50(
         stride_in_1x1: whether a stage's stride sits in its first 1x1 convolution (the original Caffe and Keras
             weights), not in the 3x3 one as in torchvision.
         last_relu: whether the deepest selected level ends in its ReLU.
+        block_relu: whether every selected level does.
 
     Returns:
         The backbone with levels c2 to c5 = layer1 to layer4.
@@ -242,7 +262,9 @@ def resnet50(
         for layer in (network.layer2, network.layer3, network.layer4):
             layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, (1, 1)
     stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 5)}
-    return TimmBackbone(network, name="resnet50", stages=stages, last_relu=last_relu, missing=missing)
+    return TimmBackbone(
+        network, name="resnet50", stages=stages, last_relu=last_relu, block_relu=block_relu, missing=missing
+    )
 
 
 def timm_backbone(

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from scripts.data.write_folder import write_file
@@ -30,8 +30,9 @@ class EncodeFeaturesd(MapTransform):
     """Replace an image (3, S, S) by ``{level: (C, h, w) float16}``, computed once.
 
     Inside MONAI's ``CacheDataset`` the features stay in memory; with `cache_dir` they also stay on disk, one file per
-    image. The name of the file is a hash of the backbone's fingerprint, its levels and the image as it enters the
-    backbone: other weights, another preprocessing, size or flip is another file.
+    image. The name of the file is a hash of the backbone's fingerprint and the image as it enters the backbone: other
+    weights, another preprocessing, size or flip is another file. Levels that a file lacks are added to it, so that
+    hosts which want different ones share it.
 
     Args:
         keys: images.
@@ -69,25 +70,26 @@ class EncodeFeaturesd(MapTransform):
             return None
         if self._fingerprint is None:
             self._fingerprint = self.backbone.fingerprint()
-        levels = ",".join(self.backbone.levels)
-        digest = hashlib.sha256(f"{self._fingerprint} {levels} {tuple(image.shape)} {image.dtype} ".encode())
+        digest = hashlib.sha256(f"{self._fingerprint} {tuple(image.shape)} {image.dtype} ".encode())
         digest.update(image.numpy().tobytes())
         name = digest.hexdigest()
         return self.cache_dir / name[:2] / f"{name}.safetensors"
 
     def _features(self, image: Tensor) -> dict[str, Tensor]:
         file = self.feature_file(image)
-        if file is not None and file.is_file():
-            try:
-                return load_file(file)
-            except (SafetensorError, OSError) as error:
-                logger.warning("%s is damaged (%s); its features are computed again", file, error)
+        if file is None:
+            return self._encode(image)
+        wanted = set(self.backbone.levels)
+        if file.is_file():
+            stored = _read(file, wanted)
+            if set(stored) == wanted:
+                return stored
         features = self._encode(image)
-        if file is not None:
-            try:
-                write_file(file, lambda draft: save_file(features, draft))
-            except (SafetensorError, OSError) as error:
-                raise OSError(f"can't write features to {self.cache_dir} ({error}); is the disk full?") from error
+        everything = {**(_read(file) if file.is_file() else {}), **features}
+        try:
+            write_file(file, lambda draft: save_file(everything, draft))
+        except (SafetensorError, OSError) as error:
+            raise OSError(f"can't write features to {self.cache_dir} ({error}); is the disk full?") from error
         return features
 
     @torch.no_grad()
@@ -98,3 +100,14 @@ class EncodeFeaturesd(MapTransform):
         batch = image[None] if self.device is None else image[None].to(self.device)
         levels = self.backbone(batch)
         return {level: maps[0].to("cpu", torch.float16).contiguous() for level, maps in levels.items()}
+
+
+def _read(file: Path, wanted: Collection[str] | None = None) -> dict[str, Tensor]:
+    """Read those of the wanted levels that a file holds (None: all); nothing from a damaged one."""
+    try:
+        with safe_open(file, framework="pt") as content:
+            held = content.keys()
+            return {level: content.get_tensor(level) for level in held if wanted is None or level in wanted}
+    except (SafetensorError, OSError) as error:
+        logger.warning("%s is damaged (%s); its features are computed again", file, error)
+        return {}
