@@ -3,5 +3,6 @@
 
 from scripts.networks.segmenter import FeatureExtractor, Segmenter
 from scripts.networks.semantic_guidance import SemanticGuidance
+from scripts.networks.style_perturbation import StylePerturbation
 
-__all__ = ["FeatureExtractor", "Segmenter", "SemanticGuidance"]
+__all__ = ["FeatureExtractor", "Segmenter", "SemanticGuidance", "StylePerturbation"]

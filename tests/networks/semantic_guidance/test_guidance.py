@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from scripts.networks.hosts import IFA
 from scripts.networks.semantic_guidance import ReleasedSemanticGuidance, SemanticGuidance
 from scripts.networks.style_perturbation import StylePerturbation
 
@@ -80,6 +81,57 @@ def test_rescaled_text_prototypes_have_the_hosts_length(episode: dict[str, torch
     torch.testing.assert_close(fused.norm(dim=2), episode["host_prototypes"].norm(dim=2))
 
 
+def test_a_learned_alpha_starts_where_it_is_told_and_learns(episode: dict[str, torch.Tensor]) -> None:
+    guidance = make(alpha=0.3, learn_alpha=True)
+    torch.testing.assert_close(guidance.fuse(**episode), make(alpha=0.3).fuse(**episode))
+    before = guidance.text_share(episode["support"]).item()
+    optimizer = torch.optim.SGD([guidance.alpha_logit], lr=1.0)
+    target = reference(guidance, episode).detach()  # what alpha 1 gives
+    for _ in range(5):
+        optimizer.zero_grad()
+        (guidance.fuse(**episode) - target).square().mean().backward()
+        optimizer.step()
+    assert before == pytest.approx(0.3)
+    assert 0.5 < guidance.text_share(episode["support"]).item() < 1
+    other = make(alpha=0.1, learn_alpha=True)
+    other.load_state_dict(guidance.state_dict())
+    torch.testing.assert_close(other.fuse(**episode), guidance.fuse(**episode))
+    assert "alpha_logit" not in make().state_dict()
+
+
+@pytest.mark.parametrize("learn_alpha", [False, True])
+def test_alpha_in_torchscript(episode: dict[str, torch.Tensor], learn_alpha: bool) -> None:
+    channels = {"map": CHANNELS}
+    host = IFA(
+        channels,
+        levels=("map",),
+        guidance=lambda widths: SemanticGuidance(
+            widths, text_dim=TEXT_DIM, background_embedding=BACKGROUND, learn_alpha=learn_alpha
+        ),
+    )
+    support, mask = {"map": episode["support"]}, episode["mask"]
+    context = host.encode(support, mask, episode["text"].unsqueeze(1))
+    query = {"map": episode["support"][:, 0]}
+
+    class Both(torch.nn.Module):
+        def __init__(self, host: IFA) -> None:
+            super().__init__()
+            self.host = host
+
+        def forward(
+            self,
+            query: dict[str, torch.Tensor],
+            support: dict[str, torch.Tensor],
+            mask: torch.Tensor,
+            text: torch.Tensor,
+        ) -> torch.Tensor:
+            return self.host.decode(query, self.host.encode(support, mask, text))
+
+    scripted = torch.jit.script(Both(host))
+    found = scripted(query, support, mask, episode["text"].unsqueeze(1))
+    torch.testing.assert_close(found, host.decode(query, context))
+
+
 def test_released_averages_over_the_batch(episode: dict[str, torch.Tensor]) -> None:
     torch.manual_seed(0)
     guidance = ReleasedSemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, background_embedding=BACKGROUND, alpha=1.0)
@@ -120,6 +172,8 @@ def test_constructor_errors() -> None:
         make(background_embedding=[1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"alpha in \[0, 1\] \(got 1.5\)"):
         make(alpha=1.5)
+    with pytest.raises(ValueError, match=r"learned starts inside \(0, 1\), got 0"):
+        make(alpha=0, learn_alpha=True)
     with pytest.raises(ValueError, match="needs channels"):
         SemanticGuidance({}, text_dim=TEXT_DIM)
 

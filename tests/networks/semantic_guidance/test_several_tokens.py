@@ -75,6 +75,16 @@ def test_background_of_several_tokens(episode: dict[str, Tensor]) -> None:
         make(background_embedding=torch.zeros(4, TEXT_DIM))
 
 
+def test_a_state_brings_its_own_number_of_background_tokens(episode: dict[str, Tensor]) -> None:
+    text = torch.randn(2, 2, TEXT_DIM)
+    trained, other = make(background_embedding=torch.randn(3, TEXT_DIM)), make(background_embedding=BACKGROUND)
+    other.load_state_dict(trained.state_dict())
+    torch.testing.assert_close(fuse(other, episode, text), fuse(trained, episode, text))
+    one_token = make(num_tokens=1)
+    with pytest.raises(RuntimeError, match="background_embedding"):
+        one_token.load_state_dict(trained.state_dict())
+
+
 def test_a_text_of_zeros_is_a_text(episode: dict[str, Tensor]) -> None:
     found = fuse(make(), episode, torch.zeros(2, TOKENS, TEXT_DIM))
     torch.testing.assert_close(found, fuse(make(), episode, torch.zeros(2, 1, TEXT_DIM)))

@@ -35,6 +35,7 @@ class SemanticGuidance(nn.Module):
         background_embedding: (D,) embedding of the background's sentence, or (T, D) of several tokens; None leaves
             background prototypes alone.
         alpha: share of the text in the fusion.
+        learn_alpha: whether the share is trained, from ``alpha`` on: one number for all maps, kept within (0, 1).
         use_guided_features: whether the host replaces its support and query maps by guided ones (as the paper's figure)
             or keeps the raw ones (as the released code).
         rescale: whether a text prototype is brought to the length of the host's before the fusion.
@@ -55,6 +56,7 @@ class SemanticGuidance(nn.Module):
         text_dim: int,
         background_embedding: Union[Tensor, Sequence[Sequence[float]], Sequence[float], None] = None,
         alpha: float = 0.3,
+        learn_alpha: bool = False,
         use_guided_features: bool = False,
         rescale: bool = False,
         style: Optional[nn.Module] = None,
@@ -65,6 +67,8 @@ class SemanticGuidance(nn.Module):
         super().__init__()
         if not channels or not 0 <= alpha <= 1:
             raise ValueError(f"guidance needs channels (got {dict(channels)}) and alpha in [0, 1] (got {alpha})")
+        if learn_alpha and not 0 < alpha < 1:
+            raise ValueError(f"an alpha that is learned starts inside (0, 1), got {alpha}")
         self.has_background = background_embedding is not None
         embedding = torch.zeros(0)
         if background_embedding is not None:
@@ -78,6 +82,9 @@ class SemanticGuidance(nn.Module):
         self.text_dim = int(text_dim)
         self.num_tokens = int(num_tokens)
         self.alpha = float(alpha)
+        self.alpha_logit: Optional[Tensor] = None
+        if learn_alpha:
+            self.alpha_logit = nn.Parameter(torch.logit(torch.tensor(float(alpha))))
         self.use_guided_features = bool(use_guided_features)
         self.rescale = bool(rescale)
         self.background_embedding: Tensor
@@ -163,8 +170,15 @@ class SemanticGuidance(nn.Module):
         if self.rescale:
             length = own.square().sum(2, keepdim=True) / text_prototypes.square().sum(2, keepdim=True).clamp_min(1e-12)
             text_prototypes = text_prototypes * length.sqrt()
-        fused = torch.where(is_present.unsqueeze(2), (1.0 - self.alpha) * own + self.alpha * text_prototypes, own)
+        share = self.text_share(own)
+        fused = torch.where(is_present.unsqueeze(2), (1.0 - share) * own + share * text_prototypes, own)
         return torch.cat([fused, host_prototypes[:, sides:]], dim=1)
+
+    def text_share(self, like: Tensor) -> Tensor:
+        """Share of the text in the fusion, fixed or learned: a scalar with the dtype and device of ``like``."""
+        if self.alpha_logit is not None:
+            return torch.sigmoid(self.alpha_logit).to(like)
+        return torch.full([], self.alpha, dtype=like.dtype, device=like.device)
 
     def host_maps(self, features: Tensor, text: Tensor) -> Tensor:
         """Maps (N, C, h, w) for the host, guided by text (N, T * D) or raw, as ``use_guided_features`` says."""
@@ -242,3 +256,10 @@ class SemanticGuidance(nn.Module):
             shape = [support.shape[0], support.shape[1]]
             return self.style(support.flatten(0, 1)).unflatten(0, shape)
         return support
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
+        # Sentences of different lengths are a different number of tokens; the units are the same.
+        stored = state_dict.get(f"{prefix}background_embedding")
+        if stored is not None and self.num_tokens > 1 and self.has_background and stored.numel() > 0:
+            self.background_embedding = self.background_embedding.new_empty(stored.shape)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)  # type: ignore[arg-type]
