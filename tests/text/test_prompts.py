@@ -43,8 +43,20 @@ def test_each_class_has_a_sentence_of_the_one_form(bundle_root: Path, name: str)
         for sentence in sentences:
             assert re.fullmatch(rf"A photo of {re.escape(class_name)} in which [a-z][^.]{{20,}}\.", sentence), sentence
     assert re.fullmatch(r"A photo of background in which [a-z][^.]{20,}\.", prompts.background)
-    flat = [sentence for own in prompts.sentences.values() for sentence in own]
+    flat = [sentence for own in prompts.sentences.values() for sentence in own] + list(prompts.paraphrases.values())
     assert len(set(flat)) == len(flat)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_each_class_has_a_paraphrase_and_each_file_a_modality(bundle_root: Path, name: str) -> None:
+    prompts = read_prompts(bundle_root / "prompts" / f"{name}.json")
+    assert re.match(r"(a|an) ", prompts.modality or "")
+    assert list(prompts.paraphrases) == CLASSES[name]
+    assert prompts.from_masks == ()
+    for class_name, sentence in prompts.paraphrases.items():
+        assert re.fullmatch(rf"A photo of {re.escape(class_name)} in which [a-z][^.]{{20,}}\.", sentence), sentence
+        own, other = (set(re.findall(r"[a-z]+", text)) for text in (prompts.sentences[class_name][0], sentence))
+        assert len(own & other) >= 0.4 * len(own), (class_name, own - other)  # the same is said
 
 
 def test_no_file_is_left_untested(bundle_root: Path) -> None:
@@ -56,6 +68,17 @@ def test_several_sentences(tmp_path: Path) -> None:
     categories = [{"name": "dog", "sentences": ["one", "two"]}, {"name": "cat", "sentence": "three"}]
     file.write_text(json.dumps({"dataset": "pets", "categories": categories, "background": "none"}))
     assert read_prompts(file).sentences == {"dog": ["one", "two"], "cat": ["three"]}
+
+
+def test_what_the_study_needs(tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    categories = [
+        {"name": "dog", "sentence": "one", "paraphrase": "1"},
+        {"name": "cat", "sentence": "two", "derived_from_mask": True},
+    ]
+    file.write_text(json.dumps({"dataset": "pets", "modality": "a photo", "categories": categories, "background": ""}))
+    prompts = read_prompts(file)
+    assert (prompts.modality, dict(prompts.paraphrases), prompts.from_masks) == ("a photo", {"dog": "1"}, ("cat",))
 
 
 @pytest.mark.parametrize(
