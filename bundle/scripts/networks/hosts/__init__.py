@@ -11,6 +11,8 @@ from scripts.networks.hosts.matching import Matching
 from scripts.networks.hosts.patnet import PATNet
 from scripts.networks.hosts.patnet_released import ReleasedPATNet
 from scripts.networks.hosts.prototype import Prototype
+from scripts.networks.hosts.qnet import QNet
+from scripts.networks.hosts.qnet_released import ReleasedQNet
 
 __all__ = [
     "IFA",
@@ -20,8 +22,10 @@ __all__ = [
     "Matching",
     "PATNet",
     "Prototype",
+    "QNet",
     "ReleasedDMTNet",
     "ReleasedIFA",
     "ReleasedPATNet",
+    "ReleasedQNet",
     "TrainingTerm",
 ]
