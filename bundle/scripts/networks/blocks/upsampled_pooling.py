@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Masked averages at a mask's own size, without the map being resized to it.
 
-A bilinear resize is linear, up(F) = U_h F U_w^T, so the sum of a resized map under a mask M equals the sum of the map as
-it is under U_h^T M U_w: one small map of weights per mask in place of all channels at full size.
+A bilinear resize is linear, up(F) = U_h F U_w^T, so the sum of a resized map under a mask M equals the sum of the map
+itself under U_h^T M U_w: one small map of weights per mask in place of all channels at full size.
 """
 
 import torch
