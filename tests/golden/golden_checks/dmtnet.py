@@ -205,8 +205,8 @@ def compare_shots(case: Case, host: DMTNet, inputs: Inputs) -> None:
     if "votes" not in case.tensors:
         return
     query, support, _ = host.factors(inputs.query, host.encode(inputs.support, inputs.support_mask))
-    small = host.segment(query, support, inputs.query)
-    shots = small.shape[1]
+    shots = inputs.support_mask.shape[1]
+    small = host.segment(query, support, shots)
     flat = host.upsample(small.flatten(0, 1), inputs.query_mask)
     large = flat.unflatten(0, [-1, shots])
     # Stored after a way to the image's size and back.

@@ -117,7 +117,7 @@ class DMTNet(AnchorHost):
     def decode(self, features: dict[str, Tensor], context: DMTNetContext) -> Tensor:
         """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, 2h, 2w) at twice the finest grid."""
         query, support, _ = self.factors(features, context)
-        return self.merge_shots(self.segment(query, support, features))
+        return self.merge_shots(self.segment(query, support, context.weights[self.levels[0]].shape[1]))
 
     def training_terms(
         self,
@@ -140,13 +140,25 @@ class DMTNet(AnchorHost):
         inverted = torch.where(query_mask == 255, query_mask, 1 - query_mask)
         terms: list[TrainingTerm] = []
         for support, target in ((foreground, query_mask), (background, inverted)):
-            logits = self.merge_shots(self.segment(query, support, features))
+            logits = self.merge_shots(self.segment(query, support, support_mask.shape[1]))
             terms.append(TrainingTerm(self.upsample(logits, target), target, 1.0))
         return terms
 
-    def segment(self, query: list[Tensor], support: list[Tensor], features: dict[str, Tensor]) -> Tensor:
-        """Read the correlations of factors: logits (B, K, 2, 2h, 2w) of every shot by itself."""
-        return self.head(query, support).unflatten(0, [features[self.levels[0]].shape[0], -1])
+    def segment(self, query: list[Tensor], support: list[Tensor], shots: int) -> Tensor:
+        """Read correlations, one shot after the other, so that several need no more memory than one.
+
+        Args:
+            query: factors (B * K, h, w, n, 2) of every stage, from ``factors``, like the next.
+            support: (B * K, h', w', n, 2).
+            shots: K.
+
+        Returns:
+            (B, K, 2, 2h, 2w) logits.
+        """
+        logits: list[Tensor] = []
+        for shot in range(shots):
+            logits.append(self.head([maps[shot::shots] for maps in query], [maps[shot::shots] for maps in support]))
+        return torch.stack(logits, dim=1)
 
     def factors(
         self, features: dict[str, Tensor], context: DMTNetContext
