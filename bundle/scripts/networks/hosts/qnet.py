@@ -2,8 +2,8 @@
 """Q-Net (Shen et al., IntelliSys 2023): a foreground prototype per scale, and a threshold that the query itself sets.
 
 There is no background prototype: a position is foreground if its cosine with the prototype exceeds a threshold, which
-is a linear function t of the query's mean deepest feature (after ADNet, Hansen et al., MedIA 2022). With F_n and p_n the
-map and the prototype of scale n (section 3),
+is a linear function t of the query's mean deepest feature (after ADNet, Hansen et al., MedIA 2022). With F_n and p_n
+the map and the prototype of scale n (section 3),
 
     y_n = sigmoid(10 cos(F_n, p_n) + t / 2),    y = alpha up(y_1) + (1 - alpha) up(y_2)
 

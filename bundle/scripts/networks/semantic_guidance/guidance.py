@@ -145,6 +145,20 @@ class SemanticGuidance(nn.Module):
         Returns:
             (B, 2, C).
         """
+        text_prototypes, is_present = self.pooled_text(support, mask, text)
+        return self.blend(host_prototypes, text_prototypes, is_present)
+
+    def pooled_text(self, support: Tensor, mask: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Text-guided prototypes of an episode: the first half of :meth:`fuse`, for hosts with several prototypes.
+
+        Args:
+            support: (B, K, C, h, w) raw support maps.
+            mask: (B, K, 1, H, W) in {0, 1, 255}.
+            text: (B, T * D) from :meth:`class_text`.
+
+        Returns:
+            (B, M, C), foreground and, where the background has a text, background; and whether there is any (B, M).
+        """
         shape = [support.shape[0], support.shape[1]]
         maps = support.flatten(0, 1)
         weights = self.mask_weights(mask.flatten(0, 1), [maps.shape[2], maps.shape[3]], maps)
@@ -165,7 +179,11 @@ class SemanticGuidance(nn.Module):
                 pooled.append(masked_averages(guided, weights[:, side : side + 1], eps=1e-6))
             prototypes = torch.cat(pooled, dim=1)
         area = weights[:, :sides].sum(dim=[2, 3])
-        text_prototypes, is_present = self.over_shots(prototypes.unflatten(0, shape), area.unflatten(0, shape))
+        return self.over_shots(prototypes.unflatten(0, shape), area.unflatten(0, shape))
+
+    def blend(self, host_prototypes: Tensor, text_prototypes: Tensor, is_present: Tensor) -> Tensor:
+        """Blend a host's prototypes (B, 2, C) with text-guided ones, as :meth:`pooled_text` gives them: (B, 2, C)."""
+        sides = text_prototypes.shape[1]
         own = host_prototypes[:, :sides]
         if self.rescale:
             length = own.square().sum(2, keepdim=True) / text_prototypes.square().sum(2, keepdim=True).clamp_min(1e-12)
