@@ -33,8 +33,6 @@ from scripts.networks.semantic_guidance import SemanticGuidance
 
 __all__ = ["DMTNet", "DMTNetContext"]
 
-_DROPOUT = 0.2
-
 
 class DMTNetContext(NamedTuple):
     """What a prompt leaves behind, per shot and map."""
@@ -78,6 +76,7 @@ class DMTNet(AnchorHost):
     ) -> None:
         super().__init__("dmtnet", channels, levels, guidance)
         self.query_anchors = nn.ModuleList([Anchors(channels[stage[0]]) for stage in self.stages])
+        self.dropout = nn.Dropout(0.2)
         self.head = HypercorrelationHead([len(stage) for stage in self.stages])
 
     def encode(
@@ -261,7 +260,7 @@ class DMTNet(AnchorHost):
         Returns:
             (N, 2, C).
         """
-        return unit_rows(F.dropout(weight.unsqueeze(0).expand(count, -1, -1), _DROPOUT, self.training))
+        return unit_rows(self.dropout(weight.unsqueeze(0).expand(count, -1, -1)))
 
     def adaptable_parameters(self) -> Iterator[nn.Parameter]:
         """Iterate over what DMTNet tunes to a target at test time: the scales of both mixing stages' last norms."""

@@ -37,7 +37,14 @@ class ReleasedDMTNet(ReleasedAnchorHost, DMTNet):
         query_mask: Tensor,
         context: DMTNetContext,
     ) -> list[TrainingTerm]:
-        """Both correlations, unknown pixels as background, and the coarse maps of the first shot."""
+        """Both correlations, unknown pixels as background, and the coarse maps.
+
+        Raises:
+            ValueError: for several shots, whose votes have no gradient.
+        """
+        if support_mask.shape[1] > 1:
+            shots = support_mask.shape[1]
+            raise ValueError(f"the released DMTNet trains with one shot, got {shots}; set num_shots to 1")
         known = torch.where(query_mask == 255, 0, query_mask)
         terms = super().training_terms(features, support_features, support_mask, known, context)
         weight = 0.5 / len(self.levels)
