@@ -69,18 +69,20 @@ class AnchorHost(Host):
         if guidance is not None:
             self.guidance = guidance({level: channels[level] for level in self.levels})
 
-    def prototypes(self, maps: Tensor, mask: Tensor, text: Tensor) -> Tensor:
+    def prototypes(self, maps: Tensor, mask: Tensor, text: Tensor, weights: Optional[Tensor] = None) -> Tensor:
         """Average a map under a mask, and fuse the averages with the text's.
 
         Args:
             maps: (N, C, h, w), raw.
             mask: (N, 1, H, W) in {0, 1, 255}.
             text: (N, D) from the guidance.
+            weights: (N, 2, h, w) from ``mask_weights``, if they are known already.
 
         Returns:
             (N, 2, C), foreground and background.
         """
-        weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
+        if weights is None:
+            weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
         prototypes = masked_averages(self.host_maps(maps, text), weights, eps=1e-6)
         if self.guidance is not None:
             prototypes = self.guidance.fuse(prototypes, maps.unsqueeze(1), mask.unsqueeze(1), text)

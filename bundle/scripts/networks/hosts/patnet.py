@@ -79,15 +79,17 @@ class PATNet(AnchorHost):
         shot_text = text.repeat_interleave(shape[1], dim=0)
         inverse: dict[str, Tensor] = {}
         support: dict[str, Tensor] = {}
-        for level in self.levels:
-            maps = at_least_float32(support_features[level]).flatten(0, 1)
-            if self.guidance is not None:
-                maps = self.guidance.perturb(maps.unsqueeze(1))[:, 0]
-            rows = inverse_rows(self.prototypes(maps, mask, shot_text).flip(1))
-            weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
-            coordinates = anchor_coordinates(self.host_maps(maps, shot_text), rows)
-            inverse[level] = rows.unflatten(0, shape)
-            support[level] = (coordinates * weights[:, :1]).unflatten(0, shape)
+        for stage in self.stages:
+            first = at_least_float32(support_features[stage[0]])
+            weights = self.mask_weights(mask, [first.shape[3], first.shape[4]], first)
+            for level in stage:
+                maps = at_least_float32(support_features[level]).flatten(0, 1)
+                if self.guidance is not None:
+                    maps = self.guidance.perturb(maps.unsqueeze(1))[:, 0]
+                rows = inverse_rows(self.prototypes(maps, mask, shot_text, weights).flip(1))
+                coordinates = anchor_coordinates(self.host_maps(maps, shot_text), rows)
+                inverse[level] = rows.unflatten(0, shape)
+                support[level] = (coordinates * weights[:, :1]).unflatten(0, shape)
         return PATNetContext(inverse, support, text)
 
     def decode(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
