@@ -88,6 +88,8 @@ class AlignedMatching(Host):
     fine_priors: list[float]
     fine_sigmas: list[float]
 
+    takes_text: bool = False
+
     def __init__(
         self,
         channels: Optional[dict[str, int]] = None,

@@ -42,6 +42,9 @@ class Host(nn.Module):
     align_corners: bool = False
     """How this host's logits are brought to the image's size: corner-aligned, or by the default half-pixel rule."""
 
+    takes_text: bool = True
+    """Whether it can hold CD-TG's text guidance."""
+
     if TYPE_CHECKING:  # TorchScript cannot read this annotation
         levels: tuple[str, ...]
 

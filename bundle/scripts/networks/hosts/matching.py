@@ -60,6 +60,8 @@ class Matching(Host):
         ValueError: for levels that the backbone lacks, values out of range, or a guidance.
     """
 
+    takes_text: bool = False
+
     def __init__(
         self,
         channels: Optional[dict[str, int]] = None,

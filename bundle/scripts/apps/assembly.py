@@ -1,0 +1,130 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Workflows put together by the names of their overlays, for apps that run many of them.
+
+files = evaluation_files("matching", find_target("ISIC", "data").overlay)
+workflow = start(files, dataset_dir="data/ISIC", output_dir="output/a")
+workflow.run()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from pydoc import locate
+from typing import Any, NamedTuple
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+__all__ = ["CONFIGS", "TARGETS", "Target", "evaluation_files", "find_overlay", "find_target", "has_guidance", "start"]
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+TARGETS = {
+    "isic2018": ("ISIC", "ISIC2018", "isic2018"),
+    "chest_xray": ("CHEST", "chest_xray"),
+    "wbc": ("WBC", "wbc"),
+    "chaos_mr": ("CHAOS", "chaos_mr"),
+    "chaos_ct": ("CHAOS_CT_sample", "CHAOS_CT", "chaos_ct"),
+    "voc2012": ("VOC2012", "voc2012"),
+    "coco": ("COCO", "COCO128", "coco"),
+    "fss1000": ("FSS1000", "fss1000"),
+}
+"""Data overlay -> names that its folder may have in a folder of data sets."""
+
+
+class Target(NamedTuple):
+    """A data set to evaluate on."""
+
+    overlay: str
+    """name of its data overlay."""
+    dataset_dir: Path
+    """its folder."""
+
+
+def find_target(name: str, data_root: str | Path) -> Target:
+    """Find a data set in a folder that holds several, one sub-folder each.
+
+    Args:
+        name: of the data overlay, or of the sub-folder; case doesn't matter.
+        data_root: the folder.
+
+    Raises:
+        ValueError: for a name that no target has.
+        FileNotFoundError: when the folder, or the sub-folder, is missing.
+    """
+    root = Path(data_root).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"data_root: no folder {root}; expected one with a sub-folder per data set")
+    for overlay, folders in TARGETS.items():
+        if name.lower() in (overlay, *(folder.lower() for folder in folders)):
+            for folder in dict.fromkeys((name, *folders)):
+                if (root / folder).is_dir():
+                    return Target(overlay, root / folder)
+            held = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())) or "no folder"
+            raise FileNotFoundError(f"target {name!r}: none of {', '.join(folders)} in {root}, which holds {held}")
+    raise ValueError(f"unknown target {name!r}; there are {', '.join(TARGETS)} (or the names of their folders)")
+
+
+def find_overlay(kind: str, name: str) -> Path:
+    """File of an overlay: a name in ``configs/<kind>/``, or the path of a JSON file of one's own.
+
+    Raises:
+        ValueError: for an unknown name; it lists those there are.
+        FileNotFoundError: for a path without a file.
+    """
+    if name.endswith(".json"):
+        if not Path(name).is_file():
+            raise FileNotFoundError(f"no {kind} overlay {name}")
+        return Path(name)
+    path = CONFIGS / kind / f"{name}.json"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in (CONFIGS / kind).glob("*.json")))
+        raise ValueError(f"no {kind} overlay {name!r}; there are {there} (or give the path of a .json file)")
+    return path
+
+
+def evaluation_files(
+    host: str, data: str, *, text: str = "off", refinement: str = "off", backbone: str | None = None
+) -> list[str]:
+    """Configuration files of an evaluation, in the order in which they override each other.
+
+    Args:
+        host: overlay of ``hosts/``, like the next ones of their folders.
+        data: see there.
+        text: see there.
+        refinement: see there.
+        backbone: see there; None for the default.
+    """
+    overlays = [find_overlay("hosts", host), find_overlay("data", data)]
+    if backbone is not None:
+        overlays.append(find_overlay("backbones", backbone))
+    overlays += [find_overlay("text", text), find_overlay("refinement", refinement)]
+    return [str(path) for path in (CONFIGS / "train.json", CONFIGS / "evaluate.json", *overlays)]
+
+
+def has_guidance(host: str) -> bool:
+    """Whether a host can hold CD-TG's text guidance, as its class says."""
+    config = ConfigParser.load_config_files([str(CONFIGS / "train.json"), str(find_overlay("hosts", host))])
+    host_class = locate(config["host_def"]["_target_"])
+    return bool(getattr(host_class, "takes_text", True))
+
+
+def start(files: Sequence[str], *, run_id: str = "evaluating", **overrides: Any) -> ConfigWorkflow:
+    """Make a workflow of the bundle's and initialise it; ``run()`` and ``finalize()`` are left to do.
+
+    Args:
+        files: configuration files.
+        run_id: what ``run()`` does.
+        overrides: as on the command line; those that are None stay as the files say.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    workflow = ConfigWorkflow(
+        list(files),
+        logging_file=False,
+        run_id=run_id,
+        workflow_type=None,
+        bundle_root=str(CONFIGS.parent),
+        **given,
+    )
+    workflow.initialize()
+    return workflow

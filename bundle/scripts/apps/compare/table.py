@@ -1,0 +1,146 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Cells of a comparison as one table: figures with intervals, and what the text changes on the same episodes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.apps.atomic import write_csv, write_json, write_text
+from scripts.apps.report import markdown_table
+from scripts.metrics.bootstrap import Interval, paired_differences, summarise
+from scripts.metrics.segmentation import CaseRow, OverlapCounts
+
+__all__ = ["Entry", "read_entries", "write_tables"]
+
+_OF_VOLUMES = ("labelled_chunks", "all_slices", "propagation")
+_KEYS = ("target", "host", "text", "refinement", "num_shots")
+
+
+@dataclass
+class Entry:
+    """A line of the table: a combination, all its seeds pooled.
+
+    Attributes:
+        key: target, host, text, refinement, number of shots.
+        metric: ``class_miou``, or ``mean_dice`` of volumes.
+        value: the metric with its interval over cases.
+        change: minus the same without text, on the same cases; None without text, or where that was not evaluated.
+        seconds_per_mask: after the backbone.
+        peak_mib: memory of the first task; None for propagation.
+        num_masks: masks that were asked for.
+    """
+
+    key: tuple[str, str, str, str, int]
+    metric: str
+    value: Interval
+    change: Interval | None
+    seconds_per_mask: float
+    peak_mib: float | None
+    num_masks: int
+
+    def row(self) -> dict[str, Any]:
+        """Flat values for CSV and JSON, fractions."""
+        change: Interval | dict[str, Any] = self.change or {"value": None, "ci95": [None, None]}
+        return {
+            **dict(zip(_KEYS, self.key, strict=True)),
+            "metric": self.metric,
+            "value": self.value["value"],
+            "ci95_low": self.value["ci95"][0],
+            "ci95_high": self.value["ci95"][1],
+            "text_change": change["value"],
+            "text_change_low": change["ci95"][0],
+            "text_change_high": change["ci95"][1],
+            "seconds_per_mask": self.seconds_per_mask,
+            "peak_mib": self.peak_mib,
+            "num_masks": self.num_masks,
+        }
+
+
+def write_tables(folders: Iterable[Path], output_dir: Path) -> Path:
+    """Write ``table.csv``, ``table.json`` and ``table.md`` of finished cells; return the last."""
+    entries = read_entries(folders)
+    rows = [entry.row() for entry in entries]
+    write_csv(output_dir / "table.csv", rows, tuple(rows[0]))
+    write_json(output_dir / "table.json", rows)
+    return write_text(output_dir / "table.md", _markdown(entries))
+
+
+def read_entries(folders: Iterable[Path]) -> list[Entry]:
+    """Read the lines of finished cells.
+
+    Raises:
+        ValueError: when a text and its counterpart without were not evaluated on the same episodes.
+    """
+    groups: dict[tuple[str, str, str, str, int], list[_Result]] = {}
+    for folder in folders:
+        result = _Result(folder)
+        groups.setdefault(result.key, []).append(result)
+    entries = []
+    for key, results in groups.items():
+        rows = [row for result in results for row in result.rows]
+        metric = results[0].metric
+        change = None
+        without = groups.get((*key[:2], "off", *key[3:]))
+        if key[2] != "off" and without is not None:
+            if [result.episodes for result in results] != [result.episodes for result in without]:
+                raise ValueError(f"{key} was not evaluated on the episodes of its counterpart without text")
+            change = paired_differences(rows, [row for result in without for row in result.rows])[metric]
+        masks = sum(result.num_masks for result in results)
+        peaks = [result.peak_mib for result in results if result.peak_mib is not None]
+        seconds = sum(row.seconds for row in rows) / max(1, masks)
+        entries.append(
+            Entry(key, metric, summarise(rows)[metric], change, seconds, max(peaks) if peaks else None, masks)
+        )
+    return entries
+
+
+class _Result:
+    """What a cell left behind."""
+
+    def __init__(self, folder: Path) -> None:
+        record = json.loads((folder / "cell.json").read_text())
+        summary = json.loads((folder / "summary.json").read_text())
+        cell = record["cell"]
+        self.key = (
+            cell["target"]["overlay"],
+            *(Path(cell[name]).stem for name in ("host", "text", "refinement")),
+            cell["num_shots"],
+        )
+        self.peak_mib: float | None = record["peak_mib"]
+        self.metric = "mean_dice" if summary["protocol"] in _OF_VOLUMES else "class_miou"
+        self.episodes: str = summary["episode_list_sha256"]
+        tasks = json.loads((folder / "episode_list.json").read_text())["tasks"]
+        self.num_masks = sum(len(task.get("query", ("volume",))) for task in tasks)
+        with (folder / "cases.csv").open(newline="") as file:
+            self.rows = [_case_row(line, cell["seed"]) for line in csv.DictReader(file)]
+
+
+def _case_row(line: dict[str, str], seed: int) -> CaseRow:
+    counts = OverlapCounts(int(line["intersection"]), int(line["union"]), int(line["union"]))
+    return CaseRow(line["class_name"], f"{line['case_id']} (seed {seed})", counts, seconds=float(line["seconds"]))
+
+
+def _markdown(entries: Iterable[Entry]) -> str:
+    header = (*_KEYS, "metric", "% (95 % interval)", "change by text (95 % interval)", "s per mask", "MiB")
+    lines = []
+    for entry in entries:
+        memory = "" if entry.peak_mib is None else f"{entry.peak_mib:.0f}"
+        change = "" if entry.change is None else _percent(entry.change, sign="+")
+        lines.append(
+            (*map(str, entry.key), entry.metric, _percent(entry.value), change, f"{entry.seconds_per_mask:.3f}", memory)
+        )
+    note = (
+        "Time after the backbone, whose features are cached; memory beyond weights and features, of the first task. "
+        "The interval of a change that does not contain 0 is evidence on these cases, not on others.\n"
+    )
+    return markdown_table(header, lines) + "\n" + note
+
+
+def _percent(interval: Interval, sign: str = "") -> str:
+    low, high = interval["ci95"]
+    return f"{100 * interval['value']:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
