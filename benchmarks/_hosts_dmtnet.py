@@ -2,24 +2,30 @@
 """Rows of ``benchmarks/hosts.py``: DMTNet at its published size against the literal formulation.
 
 One episode of 400 x 400 pixels after ResNet-50, as for PATNet.
+
+python benchmarks/_hosts_dmtnet.py [--json FILE]
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "bundle")]
 
-from _harness import compare
-from _hosts_patnet import STAGES, TEXT_DIM, Features, episode, literal_head
-from scripts.losses import EpisodeLoss
-from scripts.networks.blocks.cell_prototypes import cell_starts
-from scripts.networks.hosts import DMTNet
-from scripts.networks.semantic_guidance import SemanticGuidance
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from _harness import compare, run  # noqa: E402
+from _hosts_patnet import STAGES, TEXT_DIM, Features, episode, literal_head  # noqa: E402
+from scripts.losses import EpisodeLoss  # noqa: E402
+from scripts.networks.blocks.cell_prototypes import cell_starts  # noqa: E402
+from scripts.networks.hosts import DMTNet  # noqa: E402
+from scripts.networks.semantic_guidance import SemanticGuidance  # noqa: E402
 
 _CUT_OFF = 1e-5
 
@@ -176,3 +182,7 @@ def _further_rows(channels: dict[str, int], naive: Callable[[], Tensor]) -> list
 def _gradients(network: nn.Module, loss: Tensor) -> Tensor:
     loss.backward()
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    run(rows, __doc__)

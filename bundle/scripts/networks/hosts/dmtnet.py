@@ -99,18 +99,20 @@ class DMTNet(AnchorHost):
         directions: dict[str, Tensor] = {}
         coordinates: dict[str, Tensor] = {}
         shares: dict[str, Tensor] = {}
-        for level in self.levels:
-            maps = at_least_float32(support_features[level]).flatten(0, 1)
-            if self.guidance is not None:
-                maps = self.guidance.perturb(maps.unsqueeze(1))[:, 0]
-            own = self.host_maps(maps, shot_text)
-            weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
-            rows = inverse_rows(self.prototypes(maps, mask, shot_text).flip(1))
-            cells, area = cell_prototypes(own, weights.flip(1))
-            inverse[level] = rows.unflatten(0, shape)
-            directions[level] = self.local_direction(cells, area).unflatten(0, shape)
-            coordinates[level] = anchor_coordinates(own, rows).unflatten(0, shape)
-            shares[level] = weights.unflatten(0, shape)
+        for stage in self.stages:
+            first = at_least_float32(support_features[stage[0]])
+            weights = self.mask_weights(mask, [first.shape[3], first.shape[4]], first)
+            for level in stage:
+                maps = at_least_float32(support_features[level]).flatten(0, 1)
+                if self.guidance is not None:
+                    maps = self.guidance.perturb(maps.unsqueeze(1))[:, 0]
+                own = self.host_maps(maps, shot_text)
+                rows = inverse_rows(self.prototypes(maps, mask, shot_text, weights).flip(1))
+                cells, area = cell_prototypes(own, weights.flip(1))
+                inverse[level] = rows.unflatten(0, shape)
+                directions[level] = self.local_direction(cells, area).unflatten(0, shape)
+                coordinates[level] = anchor_coordinates(own, rows).unflatten(0, shape)
+                shares[level] = weights.unflatten(0, shape)
         return DMTNetContext(inverse, directions, coordinates, shares, text)
 
     def decode(self, features: dict[str, Tensor], context: DMTNetContext) -> Tensor:
