@@ -10,9 +10,9 @@ from scripts.apps.config_check import unknown_ids
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
 WORKFLOWS = {
-    "training": (["train.json"], ["hosts", "backbones", "text", "data", "refinement"]),
-    "evaluating": (["train.json", "evaluate.json"], ["hosts", "backbones", "text", "data", "refinement"]),
-    "inference": (["inference.json"], ["hosts", "backbones", "text", "inferers", "refinement"]),
+    "training": (["train.json"], ["hosts", "backbones", "text", "data", "refinement", "adaptation"]),
+    "evaluating": (["train.json", "evaluate.json"], ["hosts", "backbones", "text", "data", "refinement", "adaptation"]),
+    "inference": (["inference.json"], ["hosts", "backbones", "text", "inferers", "refinement", "adaptation"]),
 }
 
 

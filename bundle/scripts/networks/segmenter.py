@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scripts.networks.adaptation import Adaptation, with_parameters
+from scripts.networks.adaptation.base import SupportSet
 from scripts.networks.hosts.base import Host
 from scripts.networks.stored_prompt import StoredPrompt
 
@@ -28,19 +30,22 @@ _SIGNATURE_BYTES = 256
 
 
 class Prompt(NamedTuple):
-    """What is known of a class before the query is seen; every tensor in it has the batch axis first.
+    """What is known of a class before the query is seen; every tensor of its contexts has the batch axis first.
 
     Attributes:
         host: the host's own context, a NamedTuple of tensors.
         refinement: the refinement's, or None.
+        adapted: parameter of the host -> value that was tuned to the support set, or None.
     """
 
     host: Any
     refinement: Any = None
+    adapted: dict[str, Tensor] | None = None
 
     def expand(self, batch_size: int) -> "Prompt":
         """Repeat the prompt of one episode, without a copy, for a batch of queries."""
-        return map_tensors(lambda tensor: tensor.expand(batch_size, *tensor.shape[1:]), self)
+        contexts = map_tensors(lambda tensor: tensor.expand(batch_size, *tensor.shape[1:]), self._replace(adapted=None))
+        return contexts._replace(adapted=self.adapted)
 
     def to(self, *arguments: Any, **options: Any) -> "Prompt":
         """Move or convert every tensor, as ``Tensor.to``."""
@@ -55,13 +60,22 @@ class Segmenter(nn.Module):
         host: the few-shot network; it sees features and masks, never images.
         refinement: called as ``refinement(logits, image, prompt)`` after the host, with
             ``prompt = refinement.encode(support_image, support_label)``; None leaves the host's logits as they are.
+        adaptation: tunes the host to the support set in ``encode_prompt``, in evaluation mode; the prompt holds the
+            tuned values, the host's own stay as they are. None for none.
     """
 
-    def __init__(self, backbone: nn.Module, host: Host, refinement: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        host: Host,
+        refinement: nn.Module | None = None,
+        adaptation: Adaptation | None = None,
+    ) -> None:
         super().__init__()
         self.backbone: Any = backbone.select(host.levels)  # type: ignore[operator]
         self.host: Any = host
         self.refinement: Any = refinement
+        self.adaptation: Any = adaptation
         self.stored = StoredPrompt(tuple(self.host.levels))
         self.align_corners: bool = host.align_corners
         self.signature: Tensor
@@ -79,13 +93,18 @@ class Segmenter(nn.Module):
             image: (B, 3, H, W) RGB in [0, 1].
 
         Returns:
-            {level: (B, C, h, w)}, and the image itself under ``IMAGE`` where a refinement will need it.
+            {level: (B, C, h, w)}, and the image itself under ``IMAGE`` where refinement or adaptation will need it.
         """
         features: Features = self.backbone(image)
         if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript drops the block only if it stands alone
-            if self.refinement is not None:
+            if self.keeps_images():
                 features[IMAGE] = image
         return features
+
+    @torch.jit.unused
+    def keeps_images(self) -> bool:
+        """Whether features carry their image."""
+        return self.refinement is not None or (self.adaptation is not None and self.adaptation.needs_images)
 
     def encode_prompt(
         self,
@@ -104,18 +123,35 @@ class Segmenter(nn.Module):
             The prompt, for ``segment``.
 
         Raises:
-            ValueError: when shapes don't fit each other, or no support mask has foreground and no text is given.
+            ValueError: when shapes don't fit each other, or no support mask has foreground and no text is given; with
+                an adaptation, for several episodes.
         """
         support_features = self._support_features(support_image)
+        if self.adaptation is None or self.training:
+            return self._encode(support_features, support_label, text_embedding)
         _check_support(support_features, support_label, text_embedding)
-        host = self.host.encode(self._levels(support_features), support_label, text_embedding)
+        adapted = self.adaptation(self, SupportSet(support_features, support_label, text_embedding))
+        return self._encode(support_features, support_label, text_embedding, adapted)
+
+    def _encode(
+        self,
+        support_features: Features,
+        support_label: Tensor,
+        text_embedding: Tensor | None,
+        adapted: dict[str, Tensor] | None = None,
+    ) -> Prompt:
+        _check_support(support_features, support_label, text_embedding)
+        levels = self._levels(support_features)
+        host = with_parameters(
+            self.host, adapted or {}, lambda host: host.encode(levels, support_label, text_embedding)
+        )
         if self.refinement is None:
-            return Prompt(host)
+            return Prompt(host, adapted=adapted)
         if IMAGE not in support_features:
             raise ValueError(
                 f"the refinement needs the support images: put them beside their features, under {IMAGE!r}"
             )
-        return Prompt(host, self.refinement.encode(support_features[IMAGE], support_label))
+        return Prompt(host, self.refinement.encode(support_features[IMAGE], support_label), adapted)
 
     def segment(
         self,
@@ -138,7 +174,8 @@ class Segmenter(nn.Module):
         batch_size = next(iter(features.values())).shape[0]
         if _batch_size(prompt) != batch_size:
             prompt = prompt.expand(batch_size)
-        logits = self.host.decode(self._levels(features), prompt.host)
+        levels = self._levels(features)
+        logits = with_parameters(self.host, prompt.adapted or {}, lambda host: host.decode(levels, prompt.host))
         align_corners = self.align_corners
         if prompt.refinement is not None:
             if IMAGE not in features:
@@ -156,7 +193,7 @@ class Segmenter(nn.Module):
         text_embedding: Tensor | None = None,
         query_label: Tensor | None = None,
     ) -> Tensor:
-        """Encode the prompt and segment, in one call: for training, export and MONAI's inferers.
+        """Encode the prompt and segment, in one call without adaptation: for training, export and MONAI's inferers.
 
         Args:
             image: (B, 3, H, W) RGB in [0, 1], or features.
@@ -181,7 +218,7 @@ class Segmenter(nn.Module):
         if not torch.jit.is_scripting():
             if query_label is not None:
                 return self._training_terms(features, support_features, support_label, text_embedding, query_label)
-            return self.segment(features, self.encode_prompt(support_features, support_label, text_embedding), size)
+            return self.segment(features, self._encode(support_features, support_label, text_embedding), size)
 
         batch_size = features[self.host.levels[0]].shape[0]
         if support_label.shape[0] != batch_size:
@@ -264,7 +301,7 @@ class FeatureExtractor:
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
-        self.levels: tuple[str, ...] = tuple(segmenter.host.levels) + (() if segmenter.refinement is None else (IMAGE,))
+        self.levels: tuple[str, ...] = tuple(segmenter.host.levels) + ((IMAGE,) if segmenter.keeps_images() else ())
 
     def __call__(self, image: Tensor) -> Features:
         """Compute {level: (B, C, h, w)} of images (B, 3, H, W)."""

@@ -5,7 +5,7 @@ A host never sees images. It names the backbone levels it wants, condenses the s
 answers any number of queries from that (``decode``). Both must compile with TorchScript: plain typed Python.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import torch.nn.functional as F
@@ -76,6 +76,34 @@ class Host(nn.Module):
             context: result of ``encode``.
         """
         return [TrainingTerm(self.upsample(self.decode(features, context), query_mask), query_mask, 1.0)]
+
+    def adaptation_terms(
+        self,
+        features: dict[str, Tensor],
+        support_features: dict[str, Tensor],
+        support_mask: Tensor,
+        query_mask: Tensor,
+        context: Any,
+    ) -> list[TrainingTerm]:
+        """List the summands of the loss while the host is tuned to a target: those of training, unless overridden."""
+        return self.training_terms(features, support_features, support_mask, query_mask, context)
+
+    def adaptation_loss(self, support_features: dict[str, Tensor], support_mask: Tensor, context: Any) -> Tensor:
+        """Loss for tuning the host to a target by its own means, from the support set alone.
+
+        Args:
+            support_features: {level: (B, K, C, h, w)}.
+            support_mask: (B, K, 1, H, W) in {0, 1, 255}.
+            context: result of ``encode``, made before the tuning.
+        """
+        raise NotImplementedError(
+            f"host {type(self).__name__} has no fine-tuning of its own; configs/adaptation/ifa.json suits every host "
+            "with parameters"
+        )
+
+    def adaptable_parameters(self) -> Iterator[nn.Parameter]:
+        """Iterate over the parameters that are tuned to a target: all that train, unless overridden."""
+        return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def upsample(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Bring logits (N, C, h, w) to the spatial size of a mask (N, 1, H, W), by this host's rule."""

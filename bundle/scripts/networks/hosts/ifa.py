@@ -101,7 +101,7 @@ class IFA(Host):
             self.guidance = guidance({"map": neck_channels or widths[self.levels[0]]})
         self.use_refinement = bool(use_refinement)
         self.use_global_background = bool(use_global_background)
-        self.has_adaptation = bool(has_adaptation)
+        self.rounds = 3 if has_adaptation else 1
 
     def encode(
         self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor] = None
@@ -158,12 +158,24 @@ class IFA(Host):
             query_mask: (B, 1, H, W) in {0, 1, 255}.
             context: result of ``encode``.
         """
-        rounds = 3 if self.has_adaptation else 1
-        outputs = self.outputs(features, support_features, support_mask, query_mask, context, rounds)
-        return [
-            self.term(logits, support_mask.flatten(0, 1) if name.startswith("support") else query_mask, _WEIGHTS[name])
-            for name, logits in outputs.items()
-        ]
+        return self._terms(
+            self.outputs(features, support_features, support_mask, query_mask, context, self.rounds),
+            support_mask,
+            query_mask,
+        )
+
+    def adaptation_terms(
+        self,
+        features: dict[str, Tensor],
+        support_features: dict[str, Tensor],
+        support_mask: Tensor,
+        query_mask: Tensor,
+        context: IFAContext,
+    ) -> list[TrainingTerm]:
+        """List the summands of the adaptation stage, with the two further rounds; see :meth:`training_terms`."""
+        return self._terms(
+            self.outputs(features, support_features, support_mask, query_mask, context, 3), support_mask, query_mask
+        )
 
     def outputs(
         self,
@@ -302,6 +314,10 @@ class IFA(Host):
     def has_any_foreground(self, mask: Tensor) -> Tensor:
         """Whether any support mask of an episode has foreground: (B, K, 1, H, W) -> (B,) bool."""
         return (mask == 1).flatten(1).any(dim=1)
+
+    def _terms(self, outputs: dict[str, Tensor], support_mask: Tensor, query_mask: Tensor) -> list[TrainingTerm]:
+        targets = {"query": query_mask, "support": support_mask.flatten(0, 1)}
+        return [self.term(logits, targets[name.split("_")[0]], _WEIGHTS[name]) for name, logits in outputs.items()]
 
     def term(self, logits: Tensor, target: Tensor, weight: float) -> TrainingTerm:
         """Bring an output (N, 2, h, w) to the target's size."""
