@@ -5,7 +5,15 @@ from golden_checks.cdtg import check_cdtg
 from golden_checks.dmtnet import check_dmtnet
 from golden_checks.ifa import check_ifa
 from golden_checks.patnet import check_patnet
+from golden_checks.pmms import check_pmms
 from golden_checks.qnet import check_qnet
 
-BUILT = {"cdtg": check_cdtg, "dmtnet": check_dmtnet, "ifa": check_ifa, "patnet": check_patnet, "qnet": check_qnet}
-NOT_BUILT = ("lsms", "pmms", "vlsm")
+BUILT = {
+    "cdtg": check_cdtg,
+    "dmtnet": check_dmtnet,
+    "ifa": check_ifa,
+    "patnet": check_patnet,
+    "pmms": check_pmms,
+    "qnet": check_qnet,
+}
+NOT_BUILT = ("lsms", "vlsm")

@@ -10,9 +10,12 @@ from scripts.networks.hosts.ifa_released import ReleasedIFA
 from scripts.networks.hosts.matching import Matching
 from scripts.networks.hosts.patnet import PATNet
 from scripts.networks.hosts.patnet_released import ReleasedPATNet
+from scripts.networks.hosts.pmms import PMMs
+from scripts.networks.hosts.pmms_released import ReleasedPMMs, ReleasedRPMMs
 from scripts.networks.hosts.prototype import Prototype
 from scripts.networks.hosts.qnet import QNet
 from scripts.networks.hosts.qnet_released import ReleasedQNet
+from scripts.networks.hosts.rpmms import RPMMs
 
 __all__ = [
     "IFA",
@@ -21,11 +24,15 @@ __all__ = [
     "Host",
     "Matching",
     "PATNet",
+    "PMMs",
     "Prototype",
     "QNet",
+    "RPMMs",
     "ReleasedDMTNet",
     "ReleasedIFA",
     "ReleasedPATNet",
+    "ReleasedPMMs",
     "ReleasedQNet",
+    "ReleasedRPMMs",
     "TrainingTerm",
 ]
