@@ -37,6 +37,13 @@ def test_decathlon(decathlon: Path) -> None:
     assert list(read_datalist(decathlon, class_names=["a", "b"])[0]["classes"]) == ["a", "b"]
 
 
+def test_lists_from_windows(decathlon: Path) -> None:
+    text = decathlon.read_text().replace("/", "\\\\")
+    decathlon.write_text(text, encoding="utf-8-sig")
+    assert "imagesTr\\\\s_0" in text
+    assert [item["case_id"] for item in read_datalist(decathlon)] == ["s_0", "s_1", "s_2"]
+
+
 def test_folds(decathlon: Path) -> None:
     assert [item["case_id"] for item in read_datalist(decathlon, part="train", fold=1)] == ["s_0", "s_2"]
     assert [item["case_id"] for item in read_datalist(decathlon, part="val", fold=1)] == ["s_1"]

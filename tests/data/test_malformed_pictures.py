@@ -138,6 +138,21 @@ def colours(name: str) -> Damage:
     return lambda root: save_picture(root / name)
 
 
+def tiff(name: str, values: np.ndarray, pages: int = 1) -> Damage:
+    def save(root: Path) -> None:
+        picture = Image.fromarray(values)
+        picture.save(root / name, format="TIFF", save_all=True, append_images=[picture] * (pages - 1))
+
+    return save
+
+
+def alpha(root: Path) -> None:
+    """A mask that some editors write: black, with the shape in its alpha channel."""
+    values = np.zeros((12, 16, 4), np.uint8)
+    values[..., 3] = square_mask()
+    Image.fromarray(values).save(root / A_MASK)
+
+
 def bomb(root: Path) -> None:
     """A header that promises 60000 x 60000 pixels."""
     content = bytearray((root / "images" / "a.png").read_bytes())
@@ -189,6 +204,11 @@ MALFORMED: list[tuple[Callable[[Path], None], Damage, str]] = [
     (folder, colours(A_MASK), r"masks/a\.png is a colour picture, expected a mask of indices"),
     (folder, picture(A_MASK, "I;16", colour=300), r"masks/a\.png has label values from 300 to 300, expected 0 to 255"),
     (folder, picture(A_MASK, "CMYK", kind="TIFF"), r"masks/a\.png has mode CMYK, expected a mask of indices"),
+    (folder, tiff(A_MASK, np.full((12, 16), 0.5, np.float32)), r"masks/a\.png has label values that are no whole numb"),
+    (folder, tiff(A_MASK, np.full((12, 16), np.nan, np.float32)), r"masks/a\.png has label values from nan to nan"),
+    (folder, tiff(A_MASK, np.full((12, 16), -1, np.int32)), r"masks/a\.png has label values from -1 to -1"),
+    (folder, tiff(A_MASK, square_mask(1), pages=3), r"masks/a\.png is not a readable picture: it has 3 pages"),
+    (folder, alpha, r"masks/a\.png has one value only, and a mask in its alpha channel"),
     # folders
     (folder, remove(A_MASK), r"images/a\.png has no label: none of a, a_mask"),
     (folder, remove(A_IMAGE), r"masks/a\.png has no image in .*images"),
@@ -214,6 +234,8 @@ MALFORMED: list[tuple[Callable[[Path], None], Damage, str]] = [
     (datalist, entry(label="masks/c.png"), r"no picture .*masks/c\.png"),
     (datalist, entry(case_id="b"), r"dataset\.json, training: two entries have the case id 'b'"),
     (datalist, entry(classes={"lung": [1]}), r"dataset\.json: entry 0 has classes, but neither areas nor"),
+    (datalist, entry(classes="lung", areas={"lung": 0.1}), r"dataset\.json: entry 0 has the classes 'lung', but areas"),
+    (datalist, entry(classes={"lung": [1]}, areas=3), r"dataset\.json: entry 0 has classes, but neither areas nor"),
     (datalist, mask(A_MASK, value=2), r"masks/a\.png has unknown label values \[2\]; expected 0-1"),
     # COCO
     (coco, write("annotations/instances_train2014.json", b"[}"), r"instances_train2014\.json is not JSON"),
@@ -232,6 +254,8 @@ MALFORMED: list[tuple[Callable[[Path], None], Damage, str]] = [
     (coco, write("masks", b"a file in the way"), r"cannot write the mask .*masks/train2014/a\.png"),
     # other public sets
     (voc, write("ImageSets/Segmentation/train.txt", b""), r"train\.txt is empty"),
+    (voc, write("ImageSets/Segmentation/train.txt", "a".encode("utf-16")), r"train\.txt is not text in UTF-8"),
+    (voc, write("ImageSets/Segmentation/train.txt", b"a\na\n"), r"train\.txt names a twice"),
     (voc, mask("SegmentationClassAug/a.png", value=30), r"a\.png has unknown label values \[30\]; expected 0-20, 255"),
     (fss, remove("ab_wheel/1.png"), r"ab_wheel/1\.jpg has no mask: expected .*1\.png"),
     (fss, mask("ab_wheel/1.png", value=9), r"ab_wheel/1\.png has label values up to 9"),
@@ -246,6 +270,8 @@ MALFORMED: list[tuple[Callable[[Path], None], Damage, str]] = [
     (busi, lambda root: save_picture(root / "benign" / "benign (2).png"), r"benign \(2\)\.png has no mask: expected"),
     (isic, write("class_id.csv", b"ID,Class\nISIC_1,wart\n"), r"class_id\.csv gives ISIC_1 the class 'wart'"),
     (isic, write("class_id.csv", b"a\n1\n"), r"class_id\.csv needs the columns ID and Class, it has: a"),
+    (isic, write("class_id.csv", b"ID,Class\nISIC_1,n\xe6vus\n"), r"class_id\.csv is not text in UTF-8"),
+    (isic, write("class_id.csv", b"ID,Class\nISIC_1\n"), r"class_id\.csv gives ISIC_1 the class 'None'"),
     (isic, remove(f"{MASK_FOLDER}/ISIC_1_segmentation.png"), r"ISIC_1\.jpg has no mask: no ISIC_1_segmentation\.png"),
     (chest, remove("ManualMask/leftMask/MCUCXR_1.png"), r"MCUCXR_1\.png has the mask of one lung only"),
     (chest, truncate("ManualMask/leftMask/MCUCXR_1.png", 50), r"leftMask/MCUCXR_1\.png is not a readable picture"),

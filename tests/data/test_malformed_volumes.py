@@ -119,6 +119,42 @@ def cut_stream(syntax: str) -> Callable[[Path], None]:
     return damage
 
 
+def harm_stream(syntax: str, marker: int, place: int, value: int) -> Callable[[Path], None]:
+    """Change a byte of a segment of the JPEG header: `place` counts from its marker."""
+
+    def damage(path: Path) -> None:
+        for z, other in enumerate(sorted(path.parent.iterdir())):
+            compress(other, syntax, np.ascontiguousarray(stored_volume()[:, :, z].T))
+        dataset = pydicom.dcmread(path)
+        stream = bytearray(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+        stream[stream.index(bytes([0xFF, marker])) + place] = value
+        dataset.PixelData = encapsulate([bytes(stream)])
+        dataset.save_as(path)
+
+    return damage
+
+
+def harm_frames(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    element = bytes.fromhex("28000800") + b"IS\2\0" + b"x?"  # NumberOfFrames
+    place = content.index(b"\x28\x00\x10\x00US")
+    path.write_bytes(content[:place] + element + content[place:])
+
+
+def harm_number(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\x28\x00\x30\x00DS") + 8
+    content[place : place + 3] = b"\xe6.8"
+    path.write_bytes(content)
+
+
+def harm_type(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\x28\x00\x10\x00US") + 4
+    content[place : place + 2] = b"Q?"
+    path.write_bytes(content)
+
+
 def unknown_syntax(path: Path) -> None:
     dataset = pydicom.dcmread(path)
     dataset.PixelData = encapsulate([b"\0" * 100])
@@ -135,6 +171,17 @@ FILE_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "JPEG lossless cut": (cut_stream("JPEG"), f"{FILE} has pixels .*JPEG Lossless.*can't be decoded"),
     "JPEG-LS cut": (cut_stream("JPEG-LS"), f"{FILE} has pixels .*JPEG-LS.*can't be decoded"),
     "RLE cut": (cut_stream("RLE"), f"{FILE} has pixels .*RLE.*can't be decoded"),
+    "JPEG lossless of 151 bits": (
+        harm_stream("JPEG", 0xC3, 4, 151),
+        f"{FILE} has pixels .* of 151 bits in 1 component",
+    ),
+    "JPEG lossless of another size": (harm_stream("JPEG", 0xC3, 6, 99), f"{FILE} has pixels .*holds 99 x 7 pixels"),
+    "JPEG lossless, Huffman table": (harm_stream("JPEG", 0xC4, 5, 255), f"{FILE} has pixels .*a Huffman table that"),
+    "JPEG lossless, no header": (harm_stream("JPEG", 0xC3, 1, 0xE0), f"{FILE} has pixels .*has no frame header"),
+    "JPEG-LS of another size": (harm_stream("JPEG-LS", 0xF7, 8, 99), f"{FILE} has pixels .*holds 6 x 99 pixels"),
+    "letters in a count": (harm_frames, f"{FILE} is not a readable DICOM file"),
+    "letters in a number": (harm_number, f"{FILE} has PixelSpacing .*expected 2 finite numbers"),
+    "type of an element": (harm_type, f"{FILE} is not a readable DICOM file: Unknown Value Representation"),
     "video": (unknown_syntax, f"{FILE} has pixels .*MPEG2.*can't be decoded"),
 }
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.volume_reader import check_same_grid, load_volume
+from scripts.data.volume_reader import check_same_grid, is_volume_file, load_volume, volume_stem
+from scripts.transforms.save_volume import save_like
 
 
 def save(path: Path, values: np.ndarray, affine: np.ndarray) -> Path:
@@ -74,6 +75,49 @@ def test_malformed_volumes_name_the_file(tmp_path: Path, content: str, is_label:
     with pytest.raises(ValueError, match=message) as caught:
         load_volume(path, is_label=is_label)
     assert "case_9.nii.gz" in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [-1, -8])
+def test_a_compressed_volume_is_read_to_its_end(tmp_path: Path, kept: int) -> None:
+    path = save(tmp_path / "v.nii.gz", np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))
+    content = path.read_bytes()
+    path.write_bytes(content[:kept])
+    with pytest.raises(ValueError, match=r"v\.nii\.gz is not a readable NIfTI volume: Compressed file ended before"):
+        load_volume(path)
+    path.write_bytes(content[:-8] + b"\0\0\0\0" + content[-4:])
+    with pytest.raises(ValueError, match=r"v\.nii\.gz is not a readable NIfTI volume: CRC check failed"):
+        load_volume(path)
+
+
+def test_names_in_upper_case(tmp_path: Path) -> None:
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    path = save(tmp_path / "v.nii.gz", values, np.eye(4)).rename(tmp_path / "V.NII.GZ")
+    assert is_volume_file(path)
+    assert volume_stem(path) == "V"
+    assert load_volume(path).shape == (1, 2, 3, 4)
+
+
+def test_the_sform_counts_where_the_qform_disagrees(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    image = nibabel.Nifti1Image(values, None)
+    image.set_sform(np.diag([2.0, 2, 3, 1]), code=2)
+    image.set_qform(np.diag([-2.0, 2, 5, 1]), code=1)
+    nibabel.save(image, tmp_path / "v.nii.gz")
+    volume = load_volume(tmp_path / "v.nii.gz", is_label=True)
+    assert volume.pixdim.tolist() == [2, 2, 3]
+    assert "v.nii.gz: sform and qform differ by up to" in caplog.text
+    np.testing.assert_array_equal(volume[0].numpy(), values[::-1, ::-1])
+    written = nibabel.load(save_like(tmp_path / "v.nii.gz", volume[0].numpy(), tmp_path / "out.nii.gz"))
+    np.testing.assert_array_equal(np.asarray(written.dataobj), values)
+    np.testing.assert_array_equal(written.get_sform(), image.get_sform())
+    np.testing.assert_array_equal(written.get_qform(), image.get_qform())
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (0, 3, 3), (2, 3, 4, 3)])
+def test_other_shapes_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = save(tmp_path / "v.nii", np.zeros(shape, np.float32), np.eye(4))
+    with pytest.raises(ValueError, match=r"v\.nii has the shape .*, expected a 3D volume"):
+        load_volume(path)
 
 
 def test_gzip_of_garbage_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .image_folder import class_values_of
 from .items import Item, Values, picture_item, read_in_threads, volume_item
-from .volume_reader import is_volume_file
+from .volume_reader import is_volume_file, volume_stem
 
 __all__ = ["read_datalist"]
 
@@ -68,7 +68,7 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no datalist {path}; expected a JSON file: {LAYOUT}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
@@ -101,11 +101,14 @@ def _select(entries: list[Any], part: str | None, fold: int | None, path: Path) 
 def _item(number: int, entry: Any, *, root: Path, values: Values | None, path: Path) -> Item:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
         raise ValueError(f"{path}: entry {number} needs an image and a label, each one file name; it is {entry!r}")
-    image, label = ((root / Path(entry[key]).expanduser()).resolve() for key in ("image", "label"))
-    case_id = str(entry.get("case_id", _stem(image)))
+    image, label = (_find(root, entry[key]) for key in ("image", "label"))
+    case_id = str(entry.get("case_id", volume_stem(image) if is_volume_file(image) else image.stem))
     if "classes" in entry:
-        if not ("areas" in entry or "slice_areas" in entry):
+        areas = entry.get("areas", entry.get("slice_areas"))
+        if not isinstance(areas, dict):
             raise ValueError(f"{path}: entry {number} has classes, but neither areas nor slice_areas")
+        if not isinstance(entry["classes"], dict) or set(areas) != set(entry["classes"]):
+            raise ValueError(f"{path}: entry {number} has the classes {entry['classes']!r}, but areas of {list(areas)}")
         return {**entry, "image": str(image), "label": str(label), "case_id": case_id}
     extra = {key: value for key, value in entry.items() if key not in ("image", "label", "case_id")}
     if is_volume_file(image):
@@ -113,5 +116,7 @@ def _item(number: int, entry: Any, *, root: Path, values: Values | None, path: P
     return picture_item(image, label, case_id, class_values=values, **extra)
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii") if is_volume_file(path) else path.stem
+def _find(root: Path, name: str) -> Path:
+    """The file of an entry; lists that were written on Windows separate folders by backslashes."""
+    path = (root / Path(name).expanduser()).resolve()
+    return path if path.exists() or "\\" not in name else (root / name.replace("\\", "/")).resolve()

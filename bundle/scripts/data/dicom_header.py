@@ -7,20 +7,35 @@ their geometry in functional groups (PS3.3 C.7.6.16). Both become the same `Slic
 
 from __future__ import annotations
 
+import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.misc import is_dicom
 
-__all__ = ["ImageHeader", "SliceHeader", "has_dicom_name", "is_dicom_file", "read_header", "read_image_header"]
+__all__ = [
+    "ImageHeader",
+    "SliceHeader",
+    "has_dicom_name",
+    "is_dicom_file",
+    "naming_file",
+    "read_header",
+    "read_image_header",
+]
 
 _SUFFIXES = (".dcm", ".dicom", ".ima")
+# What pydicom raises at a broken element, when the file is read or not before its value is asked for.
+_BROKEN = (
+    *(InvalidDicomError, BytesLengthException, struct.error, OSError, EOFError, RuntimeError),
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError),
+)
 _NO_IMAGE = ("SEG", "SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO", "REG", "DOC")
 _TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality", "ImageType"),
@@ -63,6 +78,7 @@ class ImageHeader(NamedTuple):
     series_uid: str
     description: str
     modality: str
+    num_frames: int
     dataset: Dataset
 
     def slices(self) -> list[SliceHeader]:
@@ -71,17 +87,30 @@ class ImageHeader(NamedTuple):
         Raises:
             ValueError: when an entry is missing or has no sensible value; the message names file and entry.
         """
-        _check_pixels(self.dataset, self.path)
-        frames = int(self.dataset.get("NumberOfFrames", 1) or 1)
-        groups = self.dataset.get("PerFrameFunctionalGroupsSequence")
-        if groups is None:
-            if frames != 1:
-                raise ValueError(f"{self.path} has {frames} frames without a place (no PerFrameFunctionalGroups)")
-            return [_slice_header(self.path, 0, self.dataset, [self.dataset])]
-        if len(groups) != frames:
-            raise ValueError(f"{self.path} has {frames} frames but functional groups for {len(groups)}")
-        shared = list(self.dataset.get("SharedFunctionalGroupsSequence") or [])
-        return [_slice_header(self.path, number, self.dataset, [own, *shared]) for number, own in enumerate(groups)]
+        with naming_file(self.path):
+            _check_pixels(self.dataset, self.path)
+            groups = self.dataset.get("PerFrameFunctionalGroupsSequence")
+            if groups is None:
+                if self.num_frames != 1:
+                    raise ValueError(
+                        f"{self.path} has {self.num_frames} frames without a place (no PerFrameFunctionalGroups)"
+                    )
+                return [_slice_header(self.path, 0, self.dataset, [self.dataset])]
+            if len(groups) != self.num_frames:
+                raise ValueError(f"{self.path} has {self.num_frames} frames but functional groups for {len(groups)}")
+            shared = list(self.dataset.get("SharedFunctionalGroupsSequence") or [])
+            return [_slice_header(self.path, number, self.dataset, [own, *shared]) for number, own in enumerate(groups)]
+
+
+@contextmanager
+def naming_file(path: Path, what: str = "DICOM file") -> Iterator[None]:
+    """Turn whatever a broken file raises into one ValueError that names it; errors that name it already pass."""
+    try:
+        yield
+    except _BROKEN as error:
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise
+        raise ValueError(f"{path} is not a readable {what}: {' '.join(str(error).split())}") from error
 
 
 def has_dicom_name(path: str | Path) -> bool:
@@ -96,12 +125,9 @@ def is_dicom_file(path: str | Path) -> bool:
 
 def read_header(path: Path, **options: Any) -> Dataset:
     """Read a file up to its pixels; whatever is wrong with it becomes one ValueError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd but readable values; those that matter are checked
-            return pydicom.dcmread(path, stop_before_pixels=True, **options)
-    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        raise ValueError(f"{path} is not a readable DICOM file: {error}") from error
+    with naming_file(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd but readable values; those that matter are checked
+        return pydicom.dcmread(path, stop_before_pixels=True, **options)
 
 
 def read_image_header(path: Path) -> ImageHeader | None:
@@ -111,15 +137,18 @@ def read_image_header(path: Path) -> ImageHeader | None:
         ValueError: when the file can't be read, or says of no series that it belongs to it.
     """
     dataset = read_header(path, specific_tags=list(_TAGS))
-    modality = str(dataset.get("Modality", "") or "")
-    if dataset.file_meta.get("MediaStorageSOPClassUID", "") == pydicom.uid.MediaStorageDirectoryStorage:
-        return None
-    if modality in _NO_IMAGE:
-        return None
-    series = str(dataset.get("SeriesInstanceUID", "") or "")
-    if not series:
-        raise ValueError(f"{path} has no SeriesInstanceUID, expected an image of a series")
-    return ImageHeader(path, series, str(dataset.get("SeriesDescription", "") or ""), modality, dataset)
+    with naming_file(path):
+        modality = str(dataset.get("Modality", "") or "")
+        if dataset.file_meta.get("MediaStorageSOPClassUID", "") == pydicom.uid.MediaStorageDirectoryStorage:
+            return None
+        if modality in _NO_IMAGE:
+            return None
+        series = str(dataset.get("SeriesInstanceUID", "") or "")
+        if not series:
+            raise ValueError(f"{path} has no SeriesInstanceUID, expected an image of a series")
+        description = str(dataset.get("SeriesDescription", "") or "")
+        num_frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    return ImageHeader(path, series, description, modality, num_frames, dataset)
 
 
 def _check_pixels(dataset: Dataset, path: Path) -> None:

@@ -9,6 +9,7 @@ the same way for every syntax.
 
 from __future__ import annotations
 
+import struct
 import tempfile
 import warnings
 from pathlib import Path
@@ -20,6 +21,8 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import RLELossless
 
+from .dicom_header import naming_file
+from .dicom_jpeg import check_jpeg_header
 from .dicom_series import DicomSeries
 
 __all__ = ["read_pixels"]
@@ -57,14 +60,12 @@ def read_pixels(series: DicomSeries) -> np.ndarray:
 
 
 def _read(path: Path) -> Dataset:
-    try:
+    with naming_file(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an unfinished file is told below, as an error
             dataset = pydicom.dcmread(path)
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        raise ValueError(f"{path} is not a readable DICOM file: {error}") from error
-    if not dataset.get("PixelData"):
-        raise ValueError(f"{path} has no PixelData (cut short?), expected an image")
+        if not dataset.get("PixelData"):
+            raise ValueError(f"{path} has no PixelData (cut short?), expected an image")
     return dataset
 
 
@@ -77,7 +78,7 @@ def _decode(dataset: Dataset, frame: int, path: Path) -> np.ndarray:
         if syntax.is_compressed and not syntax.is_deflated and syntax != RLELossless:
             return _decode_with_gdcm(dataset, frame)
         return pydicom.pixels.pixel_array(dataset, index=frame)
-    except (RuntimeError, ValueError, KeyError, AttributeError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
         cause = str(error).strip().splitlines()[-1]
         raise ValueError(f"{path} has pixels ({syntax.name}) that can't be decoded: {cause}") from error
 
@@ -85,6 +86,7 @@ def _decode(dataset: Dataset, frame: int, path: Path) -> np.ndarray:
 def _decode_with_gdcm(dataset: Dataset, frame: int) -> np.ndarray:
     number_of_frames = int(dataset.get("NumberOfFrames", 1) or 1)
     encoded = get_frame(dataset.PixelData, frame, number_of_frames=number_of_frames)
+    check_jpeg_header(encoded, dataset.Rows, dataset.Columns)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "frame.dcm"
         _pixels_alone(dataset, encoded).save_as(path, enforce_file_format=True)

@@ -15,7 +15,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from .dicom_header import read_header
+from .dicom_header import naming_file, read_header
 from .dicom_series import DicomSeries
 
 __all__ = ["is_segmentation", "read_segmentation"]
@@ -27,7 +27,9 @@ _OFF_GRID = 0.1  # of a voxel
 
 def is_segmentation(path: str | Path) -> bool:
     """Whether a DICOM file is a segmentation object."""
-    return read_header(Path(path), specific_tags=["SOPClassUID"]).get("SOPClassUID") in _CLASSES
+    header = read_header(Path(path), specific_tags=["SOPClassUID"])
+    with naming_file(Path(path)):
+        return header.get("SOPClassUID") in _CLASSES
 
 
 def read_segmentation(path: str | Path, series: DicomSeries) -> np.ndarray:
@@ -44,7 +46,13 @@ def read_segmentation(path: str | Path, series: DicomSeries) -> np.ndarray:
         ValueError: when the file can't be read, a frame isn't of the series' grid or segments overlap.
     """
     path = Path(path)
-    dataset, frames = _read(path)
+    with naming_file(path, "DICOM segmentation"):
+        dataset, frames = _read(path)
+        return _label_map(dataset, frames, series, path)
+
+
+def _label_map(dataset: Dataset, frames: np.ndarray, series: DicomSeries, path: Path) -> np.ndarray:
+    """(X, Y, Z) of all frames."""
     columns, rows, number = series.shape
     if frames.shape[1:] != (rows, columns):
         raise ValueError(
@@ -71,14 +79,11 @@ def read_segmentation(path: str | Path, series: DicomSeries) -> np.ndarray:
 
 def _read(path: Path) -> tuple[Dataset, np.ndarray]:
     """The data set and (frames, rows, columns)."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path)
-        frames = dataset.pixel_array
-        groups = dataset.PerFrameFunctionalGroupsSequence
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a readable DICOM segmentation: {error}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(path)
+    frames = dataset.pixel_array
+    groups = dataset.PerFrameFunctionalGroupsSequence
     frames = frames[None] if frames.ndim == 2 else frames
     if len(frames) != len(groups):
         raise ValueError(f"{path} has {len(frames)} frames but functional groups for {len(groups)}")

@@ -81,7 +81,7 @@ def find_series(path: str | Path, series_uid: str | None = None) -> DicomSeries:
             raise ValueError(f"{path} is a DICOM file without an image, expected one slice of a series")
         if series_uid not in (None, own.series_uid):
             raise ValueError(f"{path} belongs to the series {own.series_uid}, not to the chosen {series_uid}")
-        headers = [own] if int(own.dataset.get("NumberOfFrames", 1) or 1) > 1 else _read_headers(path.parent)
+        headers = [own] if own.num_frames > 1 else _read_headers(path.parent)
         chosen = [header for header in headers if header.series_uid == own.series_uid]
     elif path.is_dir():
         chosen = _choose(_read_headers(path), path, series_uid)
@@ -118,7 +118,7 @@ def _listing(headers: list[ImageHeader], uids: Iterable[str]) -> str:
     lines = []
     for uid in uids:
         own = [header for header in headers if header.series_uid == uid]
-        count = sum(int(header.dataset.get("NumberOfFrames", 1) or 1) for header in own)
+        count = sum(header.num_frames for header in own)
         name = f"'{own[0].description}'" if own[0].description else "no description"
         lines.append(f"{uid} ({name}, {own[0].modality or 'no modality'}, {count} slices)")
     return "; ".join(lines)

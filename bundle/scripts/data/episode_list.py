@@ -82,7 +82,7 @@ def load_episode_list(path: str | Path) -> EpisodeList:
     if not path.is_file():
         raise FileNotFoundError(f"no episode list {path}")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     missing = [name for name in (*_FIELDS, "sha256") if not isinstance(content, dict) or name not in content]

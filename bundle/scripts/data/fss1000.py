@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .derived_masks import mask_item
-from .folders import check_classes, dataset_folder, list_files
+from .folders import check_classes, dataset_folder, list_files, read_lines
 from .items import Item, natural_key, read_in_threads
 from .write_folder import write_file
 
@@ -39,8 +39,7 @@ def fss1000_classes(dataset_dir: str | Path, part: str, test_list: str | Path | 
     files = [root / name for name in TEST_LISTS] if test_list is None else [Path(test_list).expanduser()]
     file = next((path for path in files if path.is_file()), None)
     if file is not None:
-        listed = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-        novel = set(check_classes(listed, classes, f"{file}: FSS-1000 in {root}"))
+        novel = set(check_classes(read_lines(file), classes, f"{file}: FSS-1000 in {root}"))
     elif test_list is not None:
         raise FileNotFoundError(f"no list of test classes {test_list}")
     else:

@@ -12,7 +12,7 @@ from .derived_masks import mask_item
 from .folders import PICTURE_SUFFIXES, dataset_folder, list_files
 from .items import Item, Values, natural_key, picture_item, read_in_threads, volume_item
 from .picture_reader import read_index
-from .volume_reader import is_volume_file
+from .volume_reader import is_volume_file, volume_stem
 
 __all__ = ["class_values_of", "read_image_folder"]
 
@@ -44,7 +44,10 @@ def read_image_folder(
     """
     root = dataset_folder(dataset_dir, "images", LAYOUT)
     images, labels = _folder(root, IMAGE_FOLDERS), _folder(root, LABEL_FOLDERS)
-    values = class_values_of(_read_classes(root / CLASS_FILE) if class_names is None else class_names, "class_names")
+    if class_names is None:
+        values = class_values_of(_read_classes(root / CLASS_FILE), str(root / CLASS_FILE))
+    else:
+        values = class_values_of(class_names, "class_names")
     pairs = _pairs(images, labels)
 
     def describe(case_id: str) -> Item:
@@ -103,7 +106,7 @@ def _read_classes(path: Path) -> Any:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
@@ -144,7 +147,7 @@ def _pairs(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in list_files(folder, (*PICTURE_SUFFIXES, *_VOLUME_SUFFIXES)):
-        stem = next((path.name[: -len(end)] for end in _VOLUME_SUFFIXES if path.name.endswith(end)), path.stem)
+        stem = volume_stem(path) if is_volume_file(path) else path.stem
         if stem in files:
             raise ValueError(f"{folder} holds two files named {stem}: {files[stem].name} and {path.name}")
         files[stem] = path

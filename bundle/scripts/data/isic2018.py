@@ -7,7 +7,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .folders import check_classes, dataset_folder, find_file, list_files
+from .folders import check_classes, dataset_folder, find_file, list_files, read_lines
 from .items import Item, binary_picture_item, read_in_threads
 
 __all__ = ["ISIC_CLASSES", "LESION", "read_isic2018"]
@@ -84,14 +84,14 @@ def _diagnoses(
         if loose:
             raise ValueError(f"{loose[0]} lies in no folder of a diagnosis, as {len(images) - len(loose)} others do")
         names = [folder_classes.get(folder, folder) for folder in sorted(folders)]
-        hint = f"ISIC 2018 without {CLASS_TABLE} (add it, or tell folder_classes), which gets classes from folders,"
+        hint = f"{root} without {CLASS_TABLE} (add it, or tell folder_classes), which gets classes from folders,"
         check_classes(names, ISIC_CLASSES, hint)
         return {image.stem: folder_classes.get(image.parent.name, image.parent.name) for image in images}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    lines = read_lines(table)
+    rows = list(csv.DictReader(lines, delimiter=";" if lines and ";" in lines[0] else ","))
     if not rows or not {"ID", "Class"} <= set(rows[0]):
         raise ValueError(f"{table} needs the columns ID and Class, it has: {', '.join(rows[0]) if rows else 'no row'}")
-    diagnoses = {row["ID"].strip(): row["Class"].strip() for row in rows}
+    diagnoses = {str(row["ID"]).strip(): str(row["Class"]).strip() for row in rows}
     for image in images:
         found = diagnoses.get(image.stem)
         if found not in ISIC_CLASSES:

@@ -27,8 +27,8 @@ _UNIT = {"F": 1, "I": 65535, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 class PictureReader(PILReader):
     """Read a picture as float32 (H, W, 3) in [0, 1].
 
-    Grey is replicated, palettes become their colours, an alpha channel is dropped, 16 bits are divided by 65535 and the
-    EXIF rotation is applied.
+    Grey is replicated, palettes become their colours, an alpha channel is dropped, 16 bits of grey are divided by 65535
+    (of 16 bits per colour Pillow keeps the upper 8) and the EXIF rotation is applied.
     """
 
     def __init__(self) -> None:
@@ -91,6 +91,8 @@ def _single_path(data: Sequence[Any] | Any) -> Path:
 def _open_upright(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
+            if picture.format == "TIFF" and (pages := getattr(picture, "n_frames", 1)) > 1:
+                raise ValueError(f"it has {pages} pages, expected one")
             picture.load()
             return ImageOps.exif_transpose(picture)
     except FileNotFoundError:
@@ -123,16 +125,19 @@ def _as_index(picture: Image.Image, path: Path) -> np.ndarray:
     if picture.mode == "1":
         return np.asarray(picture.convert("L"))
     values = np.asarray(picture)
-    if picture.mode in ("LA", "PA"):
+    if picture.mode in ("RGB", "RGBA") and (values[..., :1] != values[..., 1:3]).any():
+        raise ValueError(f"{path} is a colour picture, expected a mask of indices (palette or grey PNG)")
+    if picture.mode in ("LA", "PA", "RGB", "RGBA"):
+        opacity = values[..., -1] if picture.mode.endswith("A") else values[:0]
         values = values[..., 0]
-    elif picture.mode in ("RGB", "RGBA"):
-        if (values[..., 0] != values[..., 1]).any() or (values[..., 0] != values[..., 2]).any():
-            raise ValueError(f"{path} is a colour picture, expected a mask of indices (palette or grey PNG)")
-        values = values[..., 0]
+        if opacity.size and opacity.min() < opacity.max() and values.min() == values.max():
+            raise ValueError(f"{path} has one value only, and a mask in its alpha channel; expected it in the values")
     if values.ndim != 2:
         raise ValueError(f"{path} has mode {picture.mode}, expected a mask of indices (palette or grey PNG)")
-    if values.size and (values.min() < 0 or values.max() > 255):
+    if values.size and not (values.min() >= 0 and values.max() <= 255):
         raise ValueError(f"{path} has label values from {values.min()} to {values.max()}, expected 0 to 255")
+    if values.dtype.kind == "f" and (values != np.rint(values)).any():
+        raise ValueError(f"{path} has label values that are no whole numbers, expected 0 to 255")
     return np.ascontiguousarray(values.astype(np.uint8))
 
 

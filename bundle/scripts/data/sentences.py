@@ -84,7 +84,7 @@ def read_lvit_table(file: Path) -> dict[str, Sentences]:
 
 def _read_records(file: Path) -> list[Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not JSON: {error}") from error
     if not isinstance(content, list):

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from .folders import check_classes, dataset_folder
+from .folders import check_classes, dataset_folder, read_lines
 from .items import Item, picture_item, read_in_threads
 
 __all__ = ["VOC_CLASSES", "read_voc2012", "voc2012_classes"]
@@ -78,7 +79,10 @@ def read_voc2012(dataset_dir: str | Path, split: str = "train", classes: Iterabl
 
 def _names(split_file: Path) -> list[str]:
     """Image names of a split file: one a line, or SBD's ``/JPEGImages/x.jpg /SegmentationClassAug/x.png``."""
-    names = [Path(line.split()[0]).stem for line in split_file.read_text().splitlines() if line.strip()]
+    names = [Path(line.split()[0]).stem for line in read_lines(split_file)]
     if not names:
         raise ValueError(f"{split_file} is empty, expected one image name a line")
+    twice = next((name for name, number in Counter(names).items() if number > 1), None)
+    if twice is not None:
+        raise ValueError(f"{split_file} names {twice} twice, expected each image once")
     return names

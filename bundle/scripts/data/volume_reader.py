@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
+import gzip
+import logging
 import zlib
 from pathlib import Path
 from typing import Any, cast
 
+import nibabel
 import numpy as np
 import torch
-from monai.data import MetaTensor, NibabelReader
+from monai.data import MetaTensor
 from monai.transforms import Orientation
 from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import io_orientation
 from nibabel.spatialimages import HeaderDataError
 
 from .dicom_header import has_dicom_name
 from .dicom_pixels import read_pixels
 from .dicom_segmentation import is_segmentation, read_segmentation
-from .dicom_series import DicomSeries, find_series, is_dicom_path
+from .dicom_series import find_series, is_dicom_path
 from .label_stack import is_label_stack, read_label_stack
 
 __all__ = [
@@ -34,11 +38,17 @@ CANONICAL_AXES = "LPS"
 _AXIS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 _SMALLEST_VOXEL = 1e-12  # cubic mm
 _SUFFIXES = (".nii", ".nii.gz")
+_PIECE = 2**20  # bytes
+_DISAGREEMENT = 1.0  # mm
+_BROKEN = (
+    *(OSError, EOFError, ValueError, TypeError, OverflowError, MemoryError, zlib.error),
+    *(ImageFileError, HeaderDataError),
+)
 
 
 def is_nifti_name(path: str | Path) -> bool:
     """Whether the name is that of a NIfTI file."""
-    return str(path).endswith(_SUFFIXES)
+    return str(path).lower().endswith(_SUFFIXES)
 
 
 def is_dicom_source(path: str | Path) -> bool:
@@ -55,7 +65,7 @@ def volume_stem(path: str | Path) -> str:
     """File name without ``.nii``, ``.nii.gz`` or the suffix of DICOM files; name of a folder."""
     path = Path(path).absolute()
     for suffix in (".nii.gz", ".nii"):
-        if path.name.endswith(suffix):
+        if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.stem if has_dicom_name(path) else path.name
 
@@ -88,7 +98,7 @@ def load_volume(
         volume: Any = _read_dicom_label(path, image, series_uid) if is_label else _read_dicom(path, series_uid)
     else:
         volume = _read_nifti(path)
-    volume = Orientation(axcodes=CANONICAL_AXES, labels=_AXIS_LABELS)(volume[None])
+    volume = Orientation(axcodes=CANONICAL_AXES, labels=_AXIS_LABELS)(volume)
     volume.meta["filename_or_obj"] = str(path)
     return _as_label(volume, path) if is_label else volume
 
@@ -104,36 +114,66 @@ def check_same_grid(image: MetaTensor, label: MetaTensor, *, tolerance: float = 
 
 
 def _read_nifti(path: Path) -> Any:
-    """(X, Y, Z) MetaTensor of the file's grid."""
+    """(1, X, Y, Z) MetaTensor of the file's grid."""
     if not path.is_file():
         raise FileNotFoundError(f"no volume {path}")
-    array, metadata = _read(path)
+    array, affine = _read(path)
     if array.dtype.fields is not None or np.iscomplexobj(array):
         raise ValueError(f"{path} holds colours or complex numbers ({array.dtype}), expected one number per voxel")
-    affine = np.asarray(metadata["affine"])
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < _SMALLEST_VOXEL:
+    is_finite = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) >= _SMALLEST_VOXEL
+    if not is_finite or np.isnan(io_orientation(affine)).any():
         raise ValueError(f"{path} has an affine that is not invertible: {affine[:3].tolist()}")
-    volume: Any = MetaTensor.ensure_torch_and_prune_meta(array.astype(np.float32), metadata)
-    while volume.ndim > 3 and volume.shape[-1] == 1:
-        volume = volume[..., 0]
-    if volume.ndim != 3:
-        raise ValueError(f"{path} has the shape {array.shape}, expected a 3D volume")
-    return volume
+    shape = array.shape
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3 or not array.size:
+        raise ValueError(f"{path} has the shape {shape}, expected a 3D volume")
+    return _on_grid(np.ascontiguousarray(array, dtype=np.float32), affine, {})
 
 
-def _read(path: Path) -> tuple[np.ndarray, dict]:
-    """Array and header as MONAI's reader gives them; whatever is wrong with the file becomes one ValueError."""
-    reader = NibabelReader()
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Array and affine of a file; whatever is wrong with it becomes one ValueError.
+
+    The affine is nibabel's (sform before qform), which results are written with, too; MONAI's reader takes the qform
+    where the two disagree. A compressed file is read to its end, so that its checksum is compared.
+    """
     try:
-        return reader.get_data(reader.read(path))
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
-        raise ValueError(f"{path} is not a readable NIfTI volume: {error}") from error
+        image: Any = nibabel.load(path)
+        if path.name.lower().endswith(".gz"):
+            with gzip.open(path) as stream:
+                array = np.asanyarray(type(image).from_stream(stream).dataobj)
+                while stream.read(_PIECE):
+                    pass
+        else:
+            array = np.asanyarray(image.dataobj)
+        _tell_disagreement(image, path)
+    except _BROKEN as error:
+        raise ValueError(f"{path} is not a readable NIfTI volume: {' '.join(str(error).split())}") from error
+    return array, np.array(image.affine, dtype=np.float64)
+
+
+def _tell_disagreement(image: Any, path: Path) -> None:
+    """Log where the header's two ways to say where the voxels lie say different things."""
+    if not isinstance(image, nibabel.Nifti1Pair):
+        return
+    try:
+        qform, sform = image.get_qform(coded=True)[0], image.get_sform(coded=True)[0]
+    except HeaderDataError:  # no rotation, and not needed beside a sform
+        return
+    if qform is None or sform is None:
+        return
+    corners = np.array([(x, y, z, 1) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (*image.shape[:3], 1)
+    difference = np.abs(corners @ (qform - sform).T).max()
+    if difference > _DISAGREEMENT:
+        logging.getLogger(__name__).warning(
+            "%s: sform and qform differ by up to %.3g mm; the sform is used", path, difference
+        )
 
 
 def _read_dicom(path: Path, series_uid: str | None) -> MetaTensor:
-    """(X, Y, Z) MetaTensor of the series' grid: columns, rows, slices."""
+    """(1, X, Y, Z) MetaTensor of the series' grid: columns, rows, slices."""
     series = find_series(path, series_uid)
-    return _on_grid(read_pixels(series), series)
+    return _on_grid(read_pixels(series), series.affine, {"series_uid": series.uid})
 
 
 def _read_dicom_label(path: Path, image: str | Path | None, series_uid: str | None) -> MetaTensor:
@@ -144,12 +184,14 @@ def _read_dicom_label(path: Path, image: str | Path | None, series_uid: str | No
     if image is None or is_nifti_name(image):
         raise ValueError(f"{path} can only be read with the DICOM series of its image, got the image {image}")
     series = find_series(image, series_uid)
-    return _on_grid((read_segmentation if is_object else read_label_stack)(path, series), series)
+    array = (read_segmentation if is_object else read_label_stack)(path, series)
+    return _on_grid(array, series.affine, {"series_uid": series.uid})
 
 
-def _on_grid(array: np.ndarray, series: DicomSeries) -> MetaTensor:
-    meta = {"series_uid": series.uid, "space": "RAS", "original_affine": series.affine.copy()}
-    return MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(series.affine), meta=meta)
+def _on_grid(array: np.ndarray, affine: np.ndarray, meta: dict[str, Any]) -> MetaTensor:
+    """(1, X, Y, Z); MetaTensor takes the first axis for channels when it counts the dimensions of space."""
+    meta = {**meta, "space": "RAS", "original_affine": affine.copy()}
+    return MetaTensor(torch.from_numpy(array[None]), affine=torch.from_numpy(affine), meta=meta)
 
 
 def _as_label(volume: MetaTensor, path: Path) -> MetaTensor:
