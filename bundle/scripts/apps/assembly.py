@@ -28,6 +28,7 @@ TARGETS = {
     "voc2012": ("VOC2012", "voc2012"),
     "coco": ("COCO", "COCO128", "coco"),
     "fss1000": ("FSS1000", "fss1000"),
+    "image_text": ("KVASIR", "BUSI", "MONUSEG", "image_text"),
 }
 """Data overlay -> names that its folder may have in a folder of data sets."""
 

@@ -48,6 +48,7 @@ def test_from_classes_to_a_file_of_prompts(endpoint: Any, arguments: dict[str, A
     assert path == arguments["output_file"]
     prompts = read_prompts(path)
     assert prompts.dataset == "abdomen"
+    assert prompts.modality == "T2-weighted MR of the abdomen"
     assert list(prompts.sentences) == NAMES
     assert prompts.sentences["spleen"] == [
         "A photo of spleen in which the typical texture of spleen covers a rounded area."

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from PIL import Image
 
 from scripts.apps.assembly import evaluation_files, find_target, start
 from scripts.apps.config_check import unknown_ids
@@ -147,6 +148,40 @@ def test_descriptions_derived_from_masks_are_refused_or_named(arguments: dict[st
     text = report.read_text()
     assert "These figures are no test: liver were derived from masks of the test images" in text
     assert "| paraphrase | – | – | – (the descriptions say nothing of the kind) |" in text
+
+
+@pytest.fixture
+def polyps(tmp_path: Path) -> Path:
+    """Four pictures with masks, three of them with a sentence that tells where the polyp lies."""
+    folder = tmp_path / "sets" / "KVASIR"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    records = []
+    for number in range(4):
+        stem = f"cju{number}aaaaaaaaaaaaaaaaaaaaa"[:25]
+        mask = np.zeros((48, 48), np.uint8)
+        mask[10 + number : 30, 8 + 2 * number : 30] = 255
+        Image.fromarray(mask).save(folder / "masks" / f"{stem}.png")
+        Image.fromarray(np.repeat(mask[..., None] // 2 + 40, 3, 2)).save(folder / "images" / f"{stem}.png")
+        if number:
+            prompts = {"p0": "", "p1": "polyp", "p2": f"one polyp, {number} of them", "p3": "short"}
+            records.append({"img_name": f"{stem}.png", "prompts": prompts})
+    (folder / "prompts.json").write_text(json.dumps(records))
+    return folder.parent
+
+
+def test_sentences_of_the_images_themselves(arguments: dict[str, Any], polyps: Path) -> None:
+    given = {**arguments, "data_root": polyps, "targets": ["KVASIR"], "num_episodes": 12}
+    report = prompt_study(**given, image_sentences=True, allow_leak=True)
+    found = json.loads(report.with_suffix(".json").read_text())["targets"]["KVASIR"]
+    own = found["lines"]["own_image"]
+    assert sorted(own["sentences"].values()) == [[f"one polyp, {number} of them"] for number in (1, 2, 3)]
+    assert found["leaking"] == ["3 sentences of single images"]
+    assert found["lines"]["wrong_class"]["sentences"]["polyp"][0].startswith("A photo of ")
+    assert own["moved"]["mean_dice"]["value"] > 0
+    plain = json.loads(prompt_study(**given).with_suffix(".json").read_text())["targets"]["KVASIR"]
+    assert "own_image" not in plain["lines"]
+    assert plain["leaking"] == []
 
 
 def test_sweep(arguments: dict[str, Any]) -> None:

@@ -101,6 +101,7 @@ def describe(
     background = found.pop(BACKGROUND)
     content = {
         "dataset": dataset_name,
+        **({"modality": subject} if subject else {}),
         "categories": [{"name": name, **entry} for name, entry in found.items()],
         "background": background["sentence"],
         "background_provenance": background["provenance"],
