@@ -46,7 +46,7 @@ def benchmark() -> list[dict[str, Any]]:
     literal = LiteralUnit(CHANNELS)
     ours = SemanticUnit(CHANNELS, CHANNELS)
     ours.load_state_dict(convert_reference_state(literal.state_dict()))
-    rows = []
+    rows = guided_episode(ours, literal)
     for grid in GRIDS:
         # Channels last, as the backbones of this project give their maps.
         features = torch.randn(1, CHANNELS, grid, grid).contiguous(memory_format=torch.channels_last)
@@ -74,6 +74,54 @@ def benchmark() -> list[dict[str, Any]]:
             )
         )
     return rows
+
+
+def guided_episode(ours: SemanticUnit, literal: LiteralUnit) -> list[dict[str, Any]]:
+    """What CD-TG does per shot: support by the class's and the background's text, query by the class's, two prototypes.
+
+    "Prototypes only" is the path of a host that keeps its raw maps, as the released skeleton does.
+    """
+    support, query = (torch.randn(1, CHANNELS, 50, 50).contiguous(memory_format=torch.channels_last) for _ in range(2))
+    foreground, background = torch.randn(1, CHANNELS), torch.randn(1, CHANNELS)
+    mask = (torch.rand(1, 1, 50, 50) > 0.7).float()
+    masks = torch.cat([mask, 1.0 - mask], dim=1)
+
+    def released() -> tuple[Tensor, ...]:
+        maps = [literal(support, foreground), literal(support, background), literal(query, foreground)]
+        pooled = [
+            (each * side).sum((2, 3)) / (side.sum((2, 3)) + 1e-6)
+            for each, side in zip(maps, (mask, 1 - mask), strict=False)
+        ]
+        return torch.stack(pooled, dim=1), maps[0], maps[2]
+
+    def released_prototypes() -> tuple[Tensor, ...]:
+        return released()[:1]
+
+    def one_token() -> tuple[Tensor, ...]:
+        both = ours.constant(torch.stack([foreground, background], dim=1))
+        return ours.prototypes(support, both, masks), ours(support, both[:, 0]), ours(query, both[:, 0])
+
+    def prototypes() -> tuple[Tensor, ...]:
+        both = ours.constant(torch.stack([foreground, background], dim=1))
+        return (ours.prototypes(support, both, masks),)
+
+    rows = []
+    for name, call, theirs in (
+        ("three passes, two prototypes", one_token, released),
+        ("prototypes only", prototypes, released_prototypes),
+    ):
+        with torch.no_grad():
+            difference = max((mine - his).abs().max().item() for mine, his in zip(call(), theirs(), strict=True))
+            rows.append(compare(f"{name}, forward", call, theirs, max_difference=difference, rounds=3))
+        flat, flat_theirs = _flat(call), _flat(theirs)
+        difference = _gradient_difference(flat, flat_theirs, ours, literal)
+        steps = _with_backward(flat, ours), _with_backward(flat_theirs, literal)
+        rows.append(compare(f"{name}, and backward", *steps, max_difference=difference, rounds=3))
+    return rows
+
+
+def _flat(call: Callable[[], tuple[Tensor, ...]]) -> Callable[[], Tensor]:
+    return lambda: torch.cat([each.flatten() for each in call()])
 
 
 def _with_backward(forward: Callable[[], Tensor], module: nn.Module) -> Callable[[], None]:
