@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from scripts.networks.blocks.self_support import confident_positions, own_prototypes, prepare_cells, similarity
+from scripts.networks.blocks.self_support import (
+    confident_positions,
+    local_sums,
+    own_prototypes,
+    prepare_cells,
+    similarity,
+)
 
 
 def test_own_prototypes_by_plain_loops() -> None:
@@ -65,7 +71,32 @@ def test_a_zero_prototype_has_no_similarity() -> None:
     assert torch.isfinite(zero.grad).all()
 
 
-def test_affinity_of_equal_and_of_orthogonal_features() -> None:
+def test_sums_are_taken_over_from_an_earlier_choice() -> None:
+    """Few changes are added and subtracted, many make the sums anew; both give the plain sums and their gradients."""
+    torch.manual_seed(0)
+    features = torch.randn(2, 5, 4, 4, requires_grad=True)
+    cells = prepare_cells(features)
+    first = torch.zeros(2, 16)
+    first[:, 2:12] = 1
+    second = first.clone()
+    second[0, 1:3] = torch.tensor([1.0, 0.0])  # one comes, one goes
+    second[1] = torch.roll(first[1], 8)  # nearly all change
+    again = local_sums(cells, second, local_sums(cells, first))
+    expected = local_sums(cells, second)
+    assert torch.equal(again.chosen, second)
+    torch.testing.assert_close(again.sums, expected.sums)
+    affinity = torch.exp(2 * cells.unit.transpose(1, 2) @ cells.unit)
+    torch.testing.assert_close(expected.sums[:, -1], (second.unsqueeze(1) @ affinity)[:, 0])
+    torch.testing.assert_close(expected.sums[:, :-1], (cells.features * second.unsqueeze(1)) @ affinity)
+    weights = torch.randn_like(again.sums)
+    gradients = [
+        torch.autograd.grad((s * weights).sum(), features, retain_graph=True)[0] for s in (again[1], expected[1])
+    ]
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+
+
+def test_equal_and_orthogonal_features() -> None:
     features = torch.tensor([[[[1.0, 0.0]], [[0.0, 3.0]]]])
-    apart = math.exp(-2)
-    torch.testing.assert_close(prepare_cells(features).affinity, torch.tensor([[[1.0, apart], [apart, 1.0]]]))
+    sums = local_sums(prepare_cells(features), torch.ones(1, 2)).sums
+    same = math.exp(2)
+    torch.testing.assert_close(sums, torch.tensor([[[same, 1.0], [3.0, 3 * same], [same + 1, same + 1]]]))

@@ -4,9 +4,12 @@
 An image scored with given prototypes yields prototypes of its own: the mean feature of its confident foreground and
 background, and for every position a background of its own, the confident background weighted by similarity.
 Positions are flattened: P = h * w. Prototypes are (N, C, 1), or (N, C, P) where each position has its own.
+
+The local background takes nearly all the time, two products of C P^2. Only the confident positions' rows of the P x P
+affinities are made, and a second draw from the same image adds and subtracts those positions that changed sides.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
@@ -31,8 +34,15 @@ class Cells(NamedTuple):
     """(N, C, P)."""
     unit: Tensor
     """(N, C, P) of unit length."""
-    affinity: Tensor
-    """(N, P, P) exp(2 cos - 2) of all pairs of positions, symmetric, at most 1."""
+
+
+class LocalSums(NamedTuple):
+    """Sums over an image's confident background that every position weighs by its affinity exp(2 cos)."""
+
+    chosen: Tensor
+    """(N, P) 1 at the confident positions, 0 elsewhere."""
+    sums: Tensor
+    """(N, C + 1, P) of the features, and of the affinities alone."""
 
 
 class Matched(NamedTuple):
@@ -46,16 +56,16 @@ class Matched(NamedTuple):
     """(N, C, 1) blended foreground prototype."""
     background: Tensor
     """(N, C, P) blended background prototypes."""
+    chosen: Tensor
+    """(N, P) confident background that the blend was made from."""
+    sums: Tensor
+    """(N, C + 1, P) its local sums."""
 
 
 def prepare_cells(features: Tensor) -> Cells:
-    """Flatten a map (N, C, h, w) and compare its positions with each other.
-
-    The affinity takes 4 P^2 bytes per image: 25 MB at 50 x 50.
-    """
+    """Flatten a map (N, C, h, w) and normalise its positions."""
     flat = features.flatten(2)
-    unit = F.normalize(flat, dim=1, eps=1e-8)
-    return Cells(flat, unit, torch.exp(2.0 * torch.matmul(unit.transpose(1, 2), unit) - 2.0))
+    return Cells(flat, F.normalize(flat, dim=1, eps=1e-8))
 
 
 def similarity(unit: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
@@ -74,11 +84,11 @@ def match_self(cells: Cells, foreground: Tensor, background: Tensor, anchor: Ten
         anchor: (N, C, 1) foreground prototype that the image's own is blended with.
     """
     first = similarity(cells.unit, foreground, background)
-    own_foreground, own_background, local = own_prototypes(cells, first)
+    own_foreground, own_background, local = draw(cells, first)
     blended_foreground = 0.5 * anchor + 0.5 * own_foreground
-    blended_background = 0.3 * own_background + 0.7 * local
+    blended_background = 0.3 * own_background + 0.7 * local_mean(local)
     second = similarity(cells.unit, blended_foreground, blended_background)
-    return Matched(first, second, blended_foreground, blended_background)
+    return Matched(first, second, blended_foreground, blended_background, local.chosen, local.sums)
 
 
 def refine(cells: Cells, matched: Matched, foreground: Tensor, background: Tensor) -> Matched:
@@ -93,13 +103,15 @@ def refine(cells: Cells, matched: Matched, foreground: Tensor, background: Tenso
     Returns:
         A pass whose ``first`` is the similarity with the refined prototypes and ``second`` its blend with the pass's.
     """
-    own_foreground, own_background, local = own_prototypes(cells, matched.second)
+    before = LocalSums(matched.chosen, matched.sums)
+    own_foreground, own_background, local = draw(cells, matched.second, before)
     again_foreground = 0.5 * foreground + 0.5 * own_foreground
-    again_background = 0.3 * own_background + 0.7 * local
+    again_background = 0.3 * own_background + 0.7 * local_mean(local)
     refined_foreground = 0.5 * foreground + 0.2 * matched.foreground + 0.3 * again_foreground
     refined_background = 0.5 * background + 0.2 * matched.background + 0.3 * again_background
     refined = similarity(cells.unit, refined_foreground, refined_background)
-    return Matched(refined, 0.7 * refined + 0.3 * matched.second, refined_foreground, refined_background)
+    second = 0.7 * refined + 0.3 * matched.second
+    return Matched(refined, second, refined_foreground, refined_background, local.chosen, local.sums)
 
 
 def own_prototypes(cells: Cells, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,15 +125,59 @@ def own_prototypes(cells: Cells, logits: Tensor) -> tuple[Tensor, Tensor, Tensor
         Mean feature of the confident foreground (N, C, 1) and background (N, C, 1), and the local background (N, C, P):
         at position i the sum of a_ij F_j over confident background j, with a_ij = softmax_j(2 cos(F_i, F_j)).
     """
+    foreground, background, local = draw(cells, logits)
+    return foreground, background, local_mean(local)
+
+
+def draw(cells: Cells, logits: Tensor, before: Optional[LocalSums] = None) -> tuple[Tensor, Tensor, LocalSums]:
+    """Draw an image's own prototypes, with the local background as sums.
+
+    Args:
+        cells: of the image.
+        logits: (N, 2, P) similarity, background first.
+        before: sums of an earlier draw from the same image, which save work.
+
+    Returns:
+        Mean feature of the confident foreground (N, C, 1) and background (N, C, 1), and the local sums.
+    """
     probability = logits.softmax(dim=1)
     foreground = confident_positions(probability[:, 1], 0.7)
     background = confident_positions(probability[:, 0], 0.6)
     masks = torch.stack([foreground, background], dim=2)
     means = torch.matmul(cells.features, masks / masks.sum(dim=1, keepdim=True))
-    chosen = background.unsqueeze(1)
-    # One product gives numerator and denominator of the softmax-weighted mean; cosines bound the exponent.
-    sums = torch.matmul(torch.cat([cells.features * chosen, chosen], dim=1), cells.affinity)
-    return means[:, :, :1], means[:, :, 1:], sums[:, :-1] / sums[:, -1:]
+    return means[:, :, :1], means[:, :, 1:], local_sums(cells, background, before)
+
+
+def local_sums(cells: Cells, chosen: Tensor, before: Optional[LocalSums] = None) -> LocalSums:
+    """Sum the features at chosen positions, weighed by their affinity to every position.
+
+    Args:
+        cells: of the images.
+        chosen: (N, P), 1 at chosen positions, 0 elsewhere.
+        before: earlier sums of the same images; where fewer positions changed than are chosen, only these are visited.
+    """
+    sums: list[Tensor] = []
+    for image in range(chosen.shape[0]):
+        signs = chosen[image]
+        start: Optional[Tensor] = None
+        if before is not None:
+            change = signs - before.chosen[image]
+            if bool(change.abs().sum() < signs.sum()):
+                signs = change
+                start = before.sums[image]
+        visited = signs.nonzero().flatten()
+        unit = cells.unit[image]
+        affinity = torch.matmul(2.0 * unit.index_select(1, visited).transpose(0, 1), unit).exp_()
+        signs_visited = signs.index_select(0, visited).unsqueeze(0)
+        values = cells.features[image].index_select(1, visited) * signs_visited
+        total = torch.matmul(torch.cat([values, signs_visited]), affinity)
+        sums.append(total if start is None else total + start)
+    return LocalSums(chosen, torch.stack(sums))
+
+
+def local_mean(local: LocalSums) -> Tensor:
+    """Mean that the sums stand for: (N, C, P)."""
+    return local.sums[:, :-1] / local.sums[:, -1:]
 
 
 def confident_positions(probability: Tensor, threshold: float, fallback: int = 12) -> Tensor:
