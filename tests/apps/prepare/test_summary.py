@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from scripts.apps.prepare.summary import summarise
-from scripts.data import read_image_folder
+from scripts.data import read_chaos_ct, read_image_folder
+
+from ...data.dicom_files import SPACING, STEP, stored_volume, write_masks, write_series
 
 
 def test_pictures(tmp_path):
@@ -44,3 +46,14 @@ def test_volumes(tmp_path):
     assert {axis: entry["max"] for axis, entry in summary["spacing_mm"].items()} == {"left": 1.5, "back": 2, "head": 7}
     assert summary["intensities"]["min"] == -100
     assert summary["intensities"]["max"] == pytest.approx(400)
+
+
+def test_dicom_series(tmp_path):
+    volume = stored_volume()
+    write_series(tmp_path / "CT" / "7" / "DICOM_anon", volume)
+    label = (volume > 100).astype(np.uint8) * 255
+    write_masks(tmp_path / "CT" / "7" / "Ground", label, [f"{z}.png" for z in range(5)], range(5))
+    summary = summarise(read_chaos_ct(tmp_path))
+    assert summary["classes"]["liver"]["slices"] == 5
+    spacing = {axis: entry["max"] for axis, entry in summary["spacing_mm"].items()}
+    assert spacing == {"left": SPACING[1], "back": SPACING[0], "head": STEP}

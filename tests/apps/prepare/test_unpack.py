@@ -157,3 +157,12 @@ def test_no_name_writes_outside(tmp_path_factory: pytest.TempPathFactory, name: 
         unpack(path, folder / "in" / "out")
     written = [file for file in folder.rglob("*") if file.is_file() and file != path]
     assert all(file.is_relative_to(folder / "in" / "out") for file in written)
+
+
+def test_what_a_killed_call_left_goes(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", [("new.txt", b"1")])
+    left = tmp_path / "out" / ".unpack-a.zip" / "old.txt"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    unpack(path, tmp_path / "out")
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["new.txt"]

@@ -38,6 +38,42 @@ def test_from_nothing_to_a_described_set(server, catalogue, tmp_path):
     assert len(server.files["k.zip"].requests) == 2  # no further one
 
 
+def test_a_download_without_a_hash_is_told_and_can_be_pinned(server, catalogue, tmp_path, caplog):
+    arguments = {"catalogue": with_archive(catalogue, sha256=None), "progress": False}
+    summary = prepare("kvasir", tmp_path / "a", tmp_path / "out", **arguments)
+    seen = hashlib.sha256(server.files["k.zip"].content).hexdigest()
+    assert f"k.zip is unverified: no hash is known. It has the sha256 {seen}" in caplog.text
+    assert f"--hashes \"{{'k.zip': '{seen}'}}\"" in caplog.text
+    url = f"{server.address}/k.zip"
+    assert summary["downloads"] == {"k.zip": {"url": url, "sha256": seen, "is_verified": False}}
+    caplog.clear()
+    pinned = prepare("kvasir", tmp_path / "b", tmp_path / "out_b", hashes={"k.zip": seen}, **arguments)
+    assert pinned["downloads"]["k.zip"]["is_verified"]
+    assert "unverified" not in caplog.text
+    with pytest.raises(ValueError, match=rf"k\.zip gave a wrong file: sha256 {seen}, expected 1+"):
+        prepare("kvasir", tmp_path / "c", tmp_path / "out_c", hashes={"k.zip": "1" * 64}, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("hashes", "message"),
+    [
+        ({"x.zip": "0" * 64}, r"hashes names 'x\.zip', expected one of the downloads of kvasir: k\.zip"),
+        ({"k.zip": "abc"}, r"hashes gives k\.zip 'abc', expected the 64 digits of a sha256"),
+    ],
+)
+def test_hashes_are_checked(catalogue, tmp_path, hashes, message):
+    with pytest.raises(ValueError, match=message):
+        prepare("kvasir", tmp_path / "set", tmp_path / "out", hashes=hashes, catalogue=catalogue)
+
+
+def test_a_mirror(server, catalogue, tmp_path):
+    elsewhere = with_archive(catalogue, url="http://127.0.0.1:9/k.zip")
+    summary = prepare(
+        "kvasir", tmp_path, tmp_path / "out", mirror=f"{server.address}/", catalogue=elsewhere, progress=False
+    )
+    assert summary["downloads"]["k.zip"]["url"] == f"{server.address}/k.zip"
+
+
 def test_what_was_fetched_can_go(catalogue, tmp_path):
     prepare("kvasir", tmp_path, tmp_path / "out", catalogue=catalogue, keep_archives=False, progress=False)
     assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["k.zip.unpacked"]
@@ -100,6 +136,7 @@ def test_entries_are_well_formed():
         assert entry.title
         assert entry.terms
         assert entry.citation
+        assert bool(entry.counts) == bool(entry.counts_from)
         for archive in entry.archives:
             assert archive.url.startswith(("http://", "https://"))
             assert archive.sha256 is None or len(archive.sha256) == 64

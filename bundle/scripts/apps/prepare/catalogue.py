@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Public data sets: where they are, what they hold complete, under which terms.
 
-Hashes are those that the publishers or widely used libraries state. Where none is known the entry is None, and
-`prepare` writes checksums of what it found at the first time.
+Hashes are those that the publishers or widely used libraries state. Where none is known the entry is None: such a
+download is unverified, and `prepare` tells the hash that it has seen and how to pin it.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class DatasetEntry(NamedTuple):
         citation: whom to cite.
         archives: what can be fetched without a login.
         counts: images, and images per class, of the complete set.
+        counts_from: who says so.
         instructions: how to get it by hand.
         finish: what is left to do in the folder after unpacking.
     """
@@ -75,6 +76,7 @@ class DatasetEntry(NamedTuple):
     citation: str
     archives: tuple[Archive, ...] = ()
     counts: Mapping[str, int] = {}
+    counts_from: str = ""
     instructions: str = ""
     finish: Callable[[Path], object] | None = None
 
@@ -137,6 +139,7 @@ _ENTRIES = (
             ),
         ),
         counts={"images": 2913},
+        counts_from="lines of ImageSets/Segmentation/train.txt and val.txt: 1464 + 1449",
         finish=augment_voc2012,
     ),
     DatasetEntry(
@@ -162,6 +165,7 @@ _ENTRIES = (
         terms="See the authors' page; for research.",
         citation="Li et al. 2020, FSS-1000, CVPR.",
         counts={"images": 10000},
+        counts_from="Li et al. 2020: ten images in each of 1000 classes",
         instructions="The authors share it on a drive that is linked from github.com/HKUSTCV/FSS-1000.",
     ),
     DatasetEntry(
@@ -180,6 +184,7 @@ _ENTRIES = (
             Archive(f"{_ISIC}/ISIC2018_Task1-2_Training_Input.zip", "ISIC2018_Task1-2_Training_Input.zip"),
         ),
         counts={"images": 2594, "nevus": 1867, "melanoma": 519, "seborrheic_keratosis": 208},
+        counts_from="rows of PATNet's class_id.csv",
     ),
     DatasetEntry(
         "chest_xray",
@@ -188,6 +193,7 @@ _ENTRIES = (
         terms="National Library of Medicine, cite; the Shenzhen masks (Stirenko et al. 2018) are CC BY-NC-SA 4.0.",
         citation="Jaeger et al. 2014; Candemir et al. 2014; Stirenko et al. 2018.",
         counts={"images": 704},
+        counts_from="pairs in a public copy, github.com/rochadiego/MultiResUNet-lung-segmentation",
         instructions=(
             "With a Kaggle login: kaggle.com/datasets/nikhilpandey360/chest-xray-masks-and-labels. "
             "Without: MontgomerySet "
@@ -206,6 +212,7 @@ _ENTRIES = (
             ),
         ),
         counts={"images": 400},
+        counts_from="the repository's README: 300 + 100",
     ),
     DatasetEntry(
         "chaos_mr",
@@ -215,6 +222,7 @@ _ENTRIES = (
         citation=_CHAOS_CITATION,
         archives=(_CHAOS,),
         counts={"images": 20},
+        counts_from="Kavur et al. 2021: 20 training cases of each modality",
     ),
     DatasetEntry(
         "chaos_ct",
@@ -224,6 +232,7 @@ _ENTRIES = (
         citation=_CHAOS_CITATION,
         archives=(_CHAOS,),
         counts={"images": 20},
+        counts_from="Kavur et al. 2021: 20 training cases of each modality",
     ),
     DatasetEntry(
         "kvasir",
@@ -239,6 +248,7 @@ _ENTRIES = (
             ),
         ),
         counts={"images": 1000},
+        counts_from="Jha et al. 2020",
     ),
     DatasetEntry(
         "busi",
@@ -248,6 +258,7 @@ _ENTRIES = (
         citation="Al-Dhabyani et al. 2020, Data in Brief.",
         archives=(Archive("https://scholar.cu.edu.eg/Dataset_BUSI.zip", "Dataset_BUSI.zip"),),
         counts={"images": 780},
+        counts_from="Al-Dhabyani et al. 2020",
     ),
     DatasetEntry(
         "monuseg",
@@ -256,6 +267,7 @@ _ENTRIES = (
         terms="CC BY-NC-SA 4.0.",
         citation="Kumar et al. 2017, 2020; Li et al. 2023 (LViT).",
         counts={"images": 44},
+        counts_from="rows of LViT's tables: 24 + 6 + 14",
         instructions=f"With a grand-challenge.org login: monuseg.grand-challenge.org/Data. {_LVIT_TEXT}",
     ),
     DatasetEntry(

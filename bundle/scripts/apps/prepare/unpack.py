@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -59,7 +58,9 @@ def unpack(
     archive, folder = Path(archive), Path(folder)
     limit = min(largest, 2**20 + ratio * archive.stat().st_size)
     folder.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
+    draft = folder / f".unpack-{archive.name}"
+    shutil.rmtree(draft, ignore_errors=True)  # of a call that was killed
+    draft.mkdir()
     try:
         count = _unpack_to(archive, draft, limit, most_files)
         for path in sorted(path for path in draft.rglob("*") if path.is_file()):

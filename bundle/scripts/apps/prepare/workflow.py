@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from scripts.data.items import Item
 
 from .catalogue import CATALOGUE, Archive, DatasetEntry
 from .contact_sheet import draw_contact_sheet
-from .download import download
+from .download import download, file_hash
 from .summary import summarise
 from .unpack import unpack
 from .verify import CHECKSUM_FILE, check_checksums, check_counts, check_pictures, write_checksums
@@ -36,6 +38,8 @@ def prepare(
     keep_archives: bool = True,
     num_shown: int = 24,
     reader_options: Mapping[str, Any] | None = None,
+    mirror: str | None = None,
+    hashes: Mapping[str, str] | None = None,
     catalogue: Mapping[str, DatasetEntry] = CATALOGUE,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -53,6 +57,8 @@ def prepare(
         keep_archives: keep the downloads (in ``downloads`` in `dataset_dir`) after unpacking.
         num_shown: images on the contact sheet.
         reader_options: further arguments of the reader (``class_names`` of ``image_folder``).
+        mirror: address of a folder that holds the same files, to fetch them from there.
+        hashes: file name -> sha256 of downloads, in place of what the catalogue states.
         catalogue: name -> entry.
         progress: show bars.
 
@@ -70,7 +76,8 @@ def prepare(
     options = dict(reader_options or {})
     logger.info("%s. Terms: %s Cite: %s", entry.title, entry.terms, entry.citation)
     if not verify_only and (lack := _lack(entry, root, options)):
-        _fetch(entry, root, lack, keep_archives=keep_archives, progress=progress)
+        archives = _addressed(entry, mirror, hashes or {})
+        _fetch(entry, archives, root, lack, keep_archives=keep_archives, progress=progress)
     items = entry.read(root, **options)
     incomplete = check_counts(items, entry.counts)
     problems = check_pictures(items) + _checksum_problems(items, root, output)
@@ -82,6 +89,8 @@ def prepare(
         "dataset_dir": str(root),
         "terms": entry.terms,
         "citation": entry.citation,
+        "downloads": _downloads(entry, root),
+        "counts_from": entry.counts_from,
         "is_complete": not incomplete,
         "missing": incomplete,
         "problems": problems,
@@ -122,25 +131,65 @@ def _lack(entry: DatasetEntry, root: Path, options: dict[str, Any]) -> str:
     return "; ".join(check_counts(items, entry.counts)) if entry.archives else ""
 
 
-def _fetch(entry: DatasetEntry, root: Path, lack: str, *, keep_archives: bool, progress: bool) -> None:
-    if not entry.archives:
+def _addressed(entry: DatasetEntry, mirror: str | None, hashes: Mapping[str, str]) -> list[Archive]:
+    """The archives with the addresses and the hashes that the user wants."""
+    names = [archive.file_name for archive in entry.archives]
+    for name, value in hashes.items():
+        if name not in names:
+            raise ValueError(
+                f"hashes names {name!r}, expected one of the downloads of {entry.name}: {', '.join(names)}"
+            )
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", str(value)):
+            raise ValueError(f"hashes gives {name} {value!r}, expected the 64 digits of a sha256")
+    archives = []
+    for archive in entry.archives:
+        if mirror is not None:
+            archive = archive._replace(url=f"{mirror.rstrip('/')}/{archive.file_name}")
+        if archive.file_name in hashes:
+            archive = archive._replace(sha256=hashes[archive.file_name], md5=None, size=None)
+        archives.append(archive)
+    return archives
+
+
+def _fetch(
+    entry: DatasetEntry, archives: Sequence[Archive], root: Path, lack: str, *, keep_archives: bool, progress: bool
+) -> None:
+    if not archives:
         raise FileNotFoundError(
             f"{lack}\n{entry.name} can't be fetched by a command. {entry.instructions or 'Check the folder.'} "
             f"Unpack it into {root} and call again."
         )
-    for archive in entry.archives:
+    for archive in archives:
         file = root / _ARCHIVES / archive.file_name
-        mark = root / _ARCHIVES / f"{archive.file_name}.unpacked"
+        mark = _mark(archive, root)
         if mark.is_file():
             continue
-        logger.info("%s%s", archive.url, "" if archive.sha256 or archive.md5 else " (its publisher gives no hash)")
+        logger.info("%s", archive.url)
         download(archive.url, file, size=archive.size, sha256=archive.sha256, md5=archive.md5, progress=progress)
+        seen, is_verified = file_hash(file), bool(archive.sha256 or archive.md5)
+        if not is_verified:
+            logger.warning(
+                "%s is unverified: no hash is known. It has the sha256 %s; to have it compared next time: "
+                "--hashes \"{'%s': '%s'}\"",
+                *(file, seen, archive.file_name, seen),
+            )
         _unpack(archive, file, root)
-        mark.write_text(f"{archive.url}\n")
+        write_json(mark, {"url": archive.url, "sha256": seen, "is_verified": is_verified})
         if not keep_archives:
             file.unlink()
     if entry.finish is not None:
         entry.finish(root)
+
+
+def _mark(archive: Archive, root: Path) -> Path:
+    """Says that an archive has been unpacked, and what it was."""
+    return root / _ARCHIVES / f"{archive.file_name}.unpacked"
+
+
+def _downloads(entry: DatasetEntry, root: Path) -> dict[str, Any]:
+    """File name -> address, sha256 and whether that was expected, of what was fetched by this command."""
+    marks = {archive.file_name: _mark(archive, root) for archive in entry.archives}
+    return {name: json.loads(mark.read_text()) for name, mark in marks.items() if mark.is_file()}
 
 
 def _unpack(archive: Archive, file: Path, root: Path) -> None:
