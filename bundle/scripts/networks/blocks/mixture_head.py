@@ -62,7 +62,7 @@ class ConvUnit(nn.Module):
 
 
 class SplitConv(nn.Conv2d):
-    """Convolution of two maps laid side by side, without laying them side by side.
+    """Convolution of two maps side by side, of which the second may be missing.
 
     Args:
         channels: of the first map.
@@ -81,11 +81,9 @@ class SplitConv(nn.Conv2d):
 
     def forward(self, maps: Tensor, extra: Optional[Tensor] = None) -> Tensor:  # type: ignore[override]
         """(N, C, h, w), (N, E, h, w) or None for zeros -> (N, O, h, w)."""
-        weight = self.weight if maps.shape[1] == self.weight.shape[1] else self.weight[:, : self.first]
-        result = F.conv2d(maps, weight, self.bias, 1, self.padding, self.dilation)
         if extra is not None:
-            result += F.conv2d(extra, self.weight[:, self.first :], None, 1, self.padding, self.dilation)
-        return result
+            return F.conv2d(torch.cat([maps, extra], dim=1), self.weight, self.bias, 1, self.padding, self.dilation)
+        return F.conv2d(maps, self.weight[:, : self.first], self.bias, 1, self.padding, self.dilation)
 
 
 class PrototypeConv(nn.Module):
@@ -187,7 +185,7 @@ class MixtureHead(nn.Module):
             self.pyramid.append(ConvUnit(channels, channels, dilation=dilation, dropout=dropout))
         branches = 1 + len(self.pyramid)
         self.merge = ConvUnit(branches * channels, channels, kernel_size=1, has_norm=has_norm, dropout=own_dropout)
-        self.classify = nn.Conv2d(channels, 2, 1)
+        self.classify = SplitConv(channels, 2, 0, 1, 1)
 
     def forward(
         self, query_part: Tensor, means: Tensor, match: Optional[Tensor] = None, extra: Optional[Tensor] = None

@@ -206,6 +206,8 @@ class LevelEmbedding(nn.Module):
             if begin == maps[level].shape[1]:
                 level, begin = level + 1, 0
             part = maps[level][:, begin : begin + weight.shape[1]]
+            if part.stride(1) == 1:  # one shot's map is not recognised as channels-last, and would be transposed
+                part = part.contiguous(memory_format=torch.channels_last)
             begin += weight.shape[1]
             found = F.conv2d(part, weight, self.bias if index == 0 else None, 1, [2, 2], [2, 2])
             summed = found if index == 0 else summed.add_(found)
