@@ -1,6 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Loading data: cached against decoded anew, in images per second (one thread, pictures and volumes made on the fly).
 
+The last row is a batch as train.json makes it; below the table stands its share of a training step.
+
 python benchmarks/data_loading.py [--json FILE]
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,15 @@ import nibabel  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
+from torch.utils.data import DataLoader  # noqa: E402
 
 from _harness import compare, run  # noqa: E402
 from scripts.data import EpisodeDataset, expand_items, picture_item  # noqa: E402
+from scripts.engines import trainable_parameters  # noqa: E402
+from scripts.losses import EpisodeLoss  # noqa: E402
+from scripts.networks import FeatureExtractor, Segmenter  # noqa: E402
 from scripts.networks.backbone import efficientnet_lite2  # noqa: E402
+from scripts.networks.hosts import IFA  # noqa: E402
 from scripts.transforms import (  # noqa: E402
     EncodeFeaturesd,
     LoadItemd,
@@ -34,17 +42,23 @@ NUM_PICTURES, PICTURE_SHAPE = 16, (375, 500)
 VOLUME_SHAPE = (256, 256, 36)
 IMAGE_SIZE = 400
 LEVELS = ("c3", "c4", "c5")
+BATCH_SIZE, NUM_STEPS, NECK_CHANNELS = 4, 5, 328
 
 
 def benchmark() -> list[dict[str, Any]]:
     """Compare warm with cold for pictures, for slices of a volume and for features of the default backbone."""
     with tempfile.TemporaryDirectory() as folder:
         pictures, slices = _write_pictures(Path(folder)), _write_volume(Path(folder))
-        rows = [_pictures(pictures), _slices(slices), _features(pictures, Path(folder) / "features")]
+        rows = [_pictures(pictures), _slices(slices), _features(pictures, Path(folder) / "features"), _batch(pictures)]
     print(f"{'':44} {'images/s warm':>14} {'cold':>8}")
     for row in rows:
         images = row.pop("images")
         print(f"{row['name']:44} {images / row['ours_s']:14.0f} {images / row['naive_s']:8.1f}")
+    step, warm, cold = (rows[-1][key] for key in ("step_s", "ours_s", "naive_s"))
+    print(
+        f"a training step takes {step:.2f} s beside its data: data are {warm / (warm + step):.1%} of it warm, "
+        f"{cold / (cold + step):.0%} cold\n"
+    )
     return rows
 
 
@@ -81,6 +95,39 @@ def _features(items: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     encode: tuple[Callable[[], Any], Callable[[], Any]] = (lambda: stored(image), lambda: computed(image))
     row = compare("features of EfficientNet-Lite2, from disk", *encode, max_difference=difference, rounds=3)
     return {**row, "images": 1}
+
+
+def _batch(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Episodes of the default training: features of the frozen backbone, from memory or computed anew."""
+    backbone = efficientnet_lite2()
+    host = IFA(backbone.channels, levels=("c4", "c5"), neck_channels=NECK_CHANNELS)
+    segmenter = Segmenter(backbone, host).train()
+    encode = EncodeFeaturesd("image", FeatureExtractor(segmenter))
+    transforms = [LoadItemd(), ResizeImaged("image", IMAGE_SIZE), encode]
+
+    def loader(cache_rate: float) -> Callable[[], dict[str, Any]]:
+        dataset = EpisodeDataset(items, transforms, label_size=IMAGE_SIZE, cache_rate=cache_rate, progress=False)
+        return lambda: next(iter(DataLoader(dataset, batch_size=BATCH_SIZE)))
+
+    warm, cold = loader(1.0), loader(0.0)
+    batch = warm()
+    difference = max((batch["image"][level] - maps).abs().max().item() for level, maps in cold()["image"].items())
+    optimizer = torch.optim.AdamW(trainable_parameters(segmenter))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        terms = segmenter(batch["image"], batch["support_image"], batch["support_label"], query_label=batch["label"])
+        EpisodeLoss()(terms, batch["label"]).backward()
+        optimizer.step()
+
+    step()
+    start = time.perf_counter()
+    for _ in range(NUM_STEPS):
+        step()
+    seconds = (time.perf_counter() - start) / NUM_STEPS
+    name = f"batch of {BATCH_SIZE} episodes for training, from memory"
+    row = compare(name, warm, cold, max_difference=difference, rounds=3)
+    return {**row, "images": 2 * BATCH_SIZE, "step_s": seconds}
 
 
 def _write_pictures(folder: Path) -> list[dict[str, Any]]:

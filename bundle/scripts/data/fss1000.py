@@ -11,6 +11,7 @@ from pathlib import Path
 from .derived_masks import mask_item
 from .folders import check_classes, dataset_folder, list_files, read_lines
 from .items import Item, natural_key, read_in_threads
+from .mask_index import MaskIndex
 from .write_folder import write_file
 
 __all__ = ["fss1000_classes", "fss1000_prompts", "read_fss1000"]
@@ -49,12 +50,15 @@ def fss1000_classes(dataset_dir: str | Path, part: str, test_list: str | Path | 
     return [name for name in classes if (name in novel) == (part == "novel")]
 
 
-def read_fss1000(dataset_dir: str | Path, classes: Iterable[str] | None = None) -> list[Item]:
+def read_fss1000(
+    dataset_dir: str | Path, classes: Iterable[str] | None = None, index_file: str | Path | None = None
+) -> list[Item]:
     """Read the pairs; the case id is ``<class>/<n>``.
 
     Args:
         dataset_dir: folder of the set.
         classes: class names, which are those of the folders; None for all.
+        index_file: where to keep what the masks hold, for a quicker next start; None for nowhere.
     """
     root, known = _classes(dataset_dir)
     wanted = check_classes(classes, known, "FSS-1000")
@@ -65,9 +69,10 @@ def read_fss1000(dataset_dir: str | Path, classes: Iterable[str] | None = None) 
         label = image.with_suffix(".png")
         if not label.is_file():
             raise FileNotFoundError(f"{image} has no mask: expected {label}")
-        return mask_item(image, label, f"{name}/{image.stem}", class_name=name)
+        return mask_item(image, label, f"{name}/{image.stem}", class_name=name, masks=masks)
 
-    return read_in_threads(describe, images)
+    with MaskIndex(index_file) as masks:
+        return read_in_threads(describe, images)
 
 
 def fss1000_prompts(dataset_dir: str | Path, file: str | Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .folders import check_classes, dataset_folder, find_file, list_files, read_lines
 from .items import Item, binary_picture_item, read_in_threads
+from .mask_index import MaskIndex
 
 __all__ = ["ISIC_CLASSES", "LESION", "read_isic2018"]
 
@@ -29,6 +30,7 @@ def read_isic2018(
     classes: Iterable[str] | None = None,
     class_table: str | Path | None = None,
     folder_classes: Mapping[str, str] | None = None,
+    index_file: str | Path | None = None,
 ) -> list[Item]:
     """Read the pairs of the training set.
 
@@ -41,6 +43,7 @@ def read_isic2018(
         class_table: csv with the columns ID and Class; None looks for ``class_id.csv`` in the folder.
         folder_classes: folder -> diagnosis, for folders that aren't named for it (PATNet's are 1, 2 and 3) and where
             there is no table.
+        index_file: where to keep what the masks hold, for a quicker next start; None for nowhere.
     """
     root = Path(dataset_dir).expanduser()
     if (root / WRAPPER).is_dir():
@@ -55,10 +58,11 @@ def read_isic2018(
         names = [f"{below}{image.stem}_segmentation.png", f"{image.stem}_segmentation.png", f"{image.stem}.png"]
         mask = find_file(root / MASK_FOLDER, list(dict.fromkeys(names)), f"{image} has no mask")
         name = LESION if diagnoses is None else diagnoses[image.stem]
-        return binary_picture_item(image, mask, image.stem, class_name=name, group=name)
+        return binary_picture_item(image, mask, image.stem, class_name=name, masks=masks, group=name)
 
     chosen = [image for image in images if diagnoses is None or diagnoses[image.stem] in wanted]
-    return read_in_threads(describe, chosen)
+    with MaskIndex(index_file) as masks:
+        return read_in_threads(describe, chosen)
 
 
 def _images(folder: Path) -> list[Path]:

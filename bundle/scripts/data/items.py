@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .label_stack import is_label_stack
+from .mask_index import MaskIndex, count_values
 from .natural_order import natural_key
 from .picture_reader import picture_size, read_index
 from .volume_reader import check_same_grid, is_volume_file, load_volume
@@ -64,6 +65,7 @@ def picture_item(
     class_values: Values | None = None,
     ignore_value: int | None = None,
     known_values: Iterable[int] | None = None,
+    masks: MaskIndex | None = None,
     **extra: Any,
 ) -> Item:
     """Describe one picture and its mask.
@@ -75,22 +77,21 @@ def picture_item(
         class_values: name -> label values that make up the class; None: each value v above 0 is a class ``class_v``.
         ignore_value: label value of pixels that count neither as foreground nor as background.
         known_values: all values that may occur; None: those of `class_values`, 0 and `ignore_value`.
+        masks: what is known of masks from an earlier start; None reads them.
         extra: further entries of the item.
 
     Raises:
         FileNotFoundError: when a file is missing.
         ValueError: when the sizes differ, a value is unknown or a file is broken.
     """
-    mask = read_index(label)
+    shape, counts = count_values(label) if masks is None else masks.count_values(label)
     height, width = picture_size(image)
-    if mask.shape != (height, width):
+    if shape != (height, width):
         raise ValueError(
-            f"{image} has {height} x {width} pixels (rows x columns), "
-            f"its mask {label} {mask.shape[0]} x {mask.shape[1]}"
+            f"{image} has {height} x {width} pixels (rows x columns), its mask {label} {shape[0]} x {shape[1]}"
         )
-    counts = np.bincount(mask.ravel(), minlength=_NUM_VALUES)
     values = _class_values(counts, class_values, ignore_value, known_values, label)
-    areas = {name: float(counts[list(own)].sum() / mask.size) for name, own in values.items()}
+    areas = {name: float(counts[list(own)].sum() / counts.sum()) for name, own in values.items()}
     item: Item = {
         "image": str(image),
         "label": str(label),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .folders import check_classes, dataset_folder, read_lines
 from .items import Item, picture_item, read_in_threads
+from .mask_index import MaskIndex
 
 __all__ = ["VOC_CLASSES", "read_voc2012", "voc2012_classes"]
 
@@ -45,13 +46,19 @@ def voc2012_classes(fold: int | None, part: str) -> list[str]:
     return novel if part == "novel" else [name for name in VOC_CLASSES if name not in novel]
 
 
-def read_voc2012(dataset_dir: str | Path, split: str = "train", classes: Iterable[str] | None = None) -> list[Item]:
+def read_voc2012(
+    dataset_dir: str | Path,
+    split: str = "train",
+    classes: Iterable[str] | None = None,
+    index_file: str | Path | None = None,
+) -> list[Item]:
     """Read one split; images that show none of the classes are left out.
 
     Args:
         dataset_dir: the folder ``VOC2012``, or one of the two above it.
         split: name of a file in ImageSets/Segmentation without its suffix.
         classes: class names; None for all 20. Pixels of other classes count as background.
+        index_file: where to keep what the masks hold, for a quicker next start; None for nowhere.
     """
     wanted = check_classes(classes, VOC_CLASSES, "VOC 2012")
     root = Path(dataset_dir).expanduser()
@@ -70,10 +77,17 @@ def read_voc2012(dataset_dir: str | Path, split: str = "train", classes: Iterabl
                 raise FileNotFoundError(f"{split_file} names {name}, but there is no {path}")
         known = range(len(VOC_CLASSES) + 1)
         return picture_item(
-            image, label, name, class_values=class_values, ignore_value=IGNORE_VALUE, known_values=known
+            image,
+            label,
+            name,
+            class_values=class_values,
+            ignore_value=IGNORE_VALUE,
+            known_values=known,
+            masks=index,
         )
 
-    items = read_in_threads(describe, _names(split_file))
+    with MaskIndex(index_file) as index:
+        items = read_in_threads(describe, _names(split_file))
     return [item for item in items if item["classes"]]
 
 
