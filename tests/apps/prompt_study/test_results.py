@@ -53,6 +53,9 @@ def written(tmp_path: Path) -> Path:
 
 def test_report(written: Path) -> None:
     text = (written / "prompt_study.md").read_text()
+    assert "| mean Dice of the full description, % | 50.0 (40.0 to 60.0) | 50.0 (40.0 to 60.0) |" in text
+    assert "| trained: off | -3.10 (-5.00 to -2.00) | -3.10 (-5.00 to -2.00) |" in text
+    assert "| grounding score | +10.00 (+5.00 to +20.00) | – |" in text
     assert "## chaos_mr: episodes, K 1, 7 cases" in text
     assert "| full | 50.0 (40.0 to 60.0) | – | – |" in text
     assert "| wrong_class | 50.0 (40.0 to 60.0) | +1.00 (-2.00 to +3.00) | 12.50 (10.00 to 20.00) |" in text
@@ -65,6 +68,16 @@ def test_report(written: Path) -> None:
     first, second = text.split("## chest_xray")
     assert "no test" not in first
     assert "These figures are no test: 12 sentences of single images were derived from masks" in second
+
+
+def test_wordings_come_in_their_order_before_the_controls(tmp_path: Path) -> None:
+    first, second = target(), target()
+    second["lines"]["name_only"] = second["lines"]["wrong_class"]
+    second["lines"]["own_image"] = second["lines"]["wrong_class"]
+    content = {"host": "ifa", "text": "minilm", "seed": 0, "targets": {"a": first, "b": second}}
+    text = write_results(content, tmp_path).read_text()
+    rows = [line.split(" | ")[0].strip("| ") for line in text.split("![")[0].splitlines() if line.startswith("| ")]
+    assert rows[3:7] == ["name_only", "wrong_class", "own_image", "trained: off"]
 
 
 def test_table_and_figure(written: Path) -> None:

@@ -13,6 +13,8 @@ from scripts.apps.atomic import write_csv, write_json
 from scripts.apps.figures import save_figure
 from scripts.apps.report import Report, markdown_table
 
+from .wordings import WORDINGS
+
 __all__ = ["write_results"]
 
 _COLUMNS = ("target", "line", "kind", "class", "dice", "change", "change_low", "change_high", "moved")
@@ -38,10 +40,29 @@ def write_results(content: Mapping[str, Any], output_dir: Path) -> Path:
         "“trained” are networks of their own, trained and tested with that control: their change holds the chance of "
         "a training, too."
     )
+    report.text(_overview(content["targets"]))
+    report.figure(picture, "Change of the mean Dice when the words change, and of networks trained with a control.")
     for name, target in content["targets"].items():
         _add_target(report, name, target)
-    report.figure(picture, "Change of the mean Dice when the words change, and of networks trained with a control.")
     return report.write()
+
+
+def _overview(targets: Mapping[str, Any]) -> str:
+    """All targets side by side: mean Dice of the full description, changes of it, grounding score."""
+    full = [_points(target["lines"]["full"]["metrics"]["mean_dice"]) for target in targets.values()]
+    rows = [["mean Dice of the full description, %", *full]]
+    for line in _changed_lines(targets):
+        changes = [target["lines"].get(line, {}).get("change", {}).get("mean_dice") for target in targets.values()]
+        rows.append([line, *(_points(change, "+.2f") for change in changes)])
+    rows.append(["grounding score", *(_points(target["grounding"], "+.2f") for target in targets.values())])
+    return markdown_table(["change of it, points", *targets], rows)
+
+
+def _changed_lines(targets: Mapping[str, Any]) -> list[str]:
+    """Names of all lines but the full description: the wordings in their order, then the controls."""
+    kinds = {line: scores["kind"] for target in targets.values() for line, scores in target["lines"].items()}
+    named = [line for line in WORDINGS if line in kinds] + [line for line in kinds if line not in WORDINGS]
+    return sorted((line for line in named if line != "full"), key=lambda line: kinds[line] == "control")
 
 
 def _add_target(report: Report, name: str, target: Mapping[str, Any]) -> None:
@@ -100,7 +121,7 @@ def _rows(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _draw(content: Mapping[str, Any], path: Path) -> Path:
     """A panel per target: the change of the mean Dice per line, with its interval."""
     targets = content["targets"]
-    names = list(dict.fromkeys(line for each in targets.values() for line in each["lines"] if line != "full"))
+    names = _changed_lines(targets)
     figure = Figure(figsize=(1.6 + 2.3 * len(targets), 1.2 + 0.27 * len(names)), dpi=_DPI, layout="constrained")
     for axes, (name, target) in zip(
         figure.subplots(1, len(targets), squeeze=False, sharey=True)[0], targets.items(), strict=True

@@ -100,7 +100,7 @@ def checkpoint_of(pattern: str | None, host: str, text: str, **further: object) 
     """
     if not pattern:
         raise ValueError(
-            "checkpoint: the study needs trained weights, such as output/{host}-{text}/checkpoints/best.pt"
+            "checkpoint: the study needs trained weights, such as output/training/{host}-{text}/checkpoints/best.pt"
         )
     path = Path(pattern.format(host=Path(host).stem, text=Path(text).stem, **further)).expanduser()
     if not path.is_file():
