@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.apps.prepare.summary import summarise
+from scripts.data import PropagationDataset, expand_items, make_episode_list
 from scripts.data.datalist_file import read_datalist
+from scripts.transforms import LoadVolumed
 
 from .conftest import save_mask, save_picture, save_volume, square_mask
+from .dicom_files import SLICES, UID, stored_volume, write_masks, write_series
 
 
 @pytest.fixture
@@ -42,6 +46,27 @@ def test_lists_from_windows(decathlon: Path) -> None:
     decathlon.write_text(text, encoding="utf-8-sig")
     assert "imagesTr\\\\s_0" in text
     assert [item["case_id"] for item in read_datalist(decathlon)] == ["s_0", "s_1", "s_2"]
+
+
+def test_an_entry_chooses_one_of_several_series(tmp_path: Path) -> None:
+    first, second = stored_volume(1), stored_volume(2)
+    write_series(tmp_path / "study", first)
+    names = [f"other{z}.dcm" for z in range(SLICES)]
+    write_series(
+        tmp_path / "study", second, names=names, edit=lambda data, z: setattr(data, "SeriesInstanceUID", f"{UID}.9")
+    )
+    label = (second > 100).astype(np.uint8)
+    write_masks(tmp_path / "Ground", label, [f"{z}.png" for z in range(SLICES)], range(SLICES))
+    entry = {"image": "study", "label": "Ground", "case_id": "a", "series_uid": f"{UID}.9"}
+    (tmp_path / "dataset.json").write_text(json.dumps([entry]))
+    items = read_datalist(tmp_path / "dataset.json", class_names=["bright"])
+    assert items[0]["series_uid"] == f"{UID}.9"
+    bare = {**entry, "image": items[0]["image"], "label": items[0]["label"]}
+    assert expand_items([bare])[2]["series_uid"] == f"{UID}.9"
+    tasks = make_episode_list(items, "own", "propagation")
+    volume = PropagationDataset(tasks, items, [LoadVolumed(("image", "label"))])[0]
+    np.testing.assert_array_equal(volume["image"][0].numpy(), second)
+    assert summarise(items)["intensities"]["max"] == second.max()
 
 
 def test_folds(decathlon: Path) -> None:

@@ -118,7 +118,7 @@ class PropagationDataset(Dataset):
         """The volume of this task."""
         task = self.episode_list.tasks[number]
         item = self._volumes[task["case_id"]]
-        volume = self._transform({key: item[key] for key in ("image", "label")})
+        volume = self._transform({key: item[key] for key in ("image", "label", "series_uid") if key in item})
         label_names = {name: value for value, name in enumerate(task["class_names"], start=1)}
         table = torch.zeros(256, dtype=torch.uint8)
         for name, value in label_names.items():

@@ -118,15 +118,31 @@ def binary_picture_item(image: str | Path, label: str | Path, case_id: str, *, c
 
 
 def volume_item(
-    image: str | Path, label: str | Path, case_id: str, *, class_values: Values | None = None, **extra: Any
+    image: str | Path,
+    label: str | Path,
+    case_id: str,
+    *,
+    class_values: Values | None = None,
+    series_uid: str | None = None,
+    **extra: Any,
 ) -> Item:
     """Describe one volume and its label map, slice by slice in the canonical orientation.
 
-    Arguments and errors are those of `picture_item`.
+    Further arguments and errors are those of `picture_item`.
+
+    Args:
+        image: NIfTI file, or folder or file of a DICOM series.
+        label: label map on the same grid, see `load_volume`.
+        case_id: name of the pair, unique in the set.
+        class_values: see `picture_item`.
+        series_uid: SeriesInstanceUID, where the image's folder holds several series; an entry of the item.
+        extra: further entries of the item.
     """
-    volume = load_volume(label, is_label=True, image=image)
+    volume = load_volume(label, is_label=True, image=image, series_uid=series_uid)
     if not is_label_stack(label):  # pictures are read on the grid of the image's series
-        check_same_grid(load_volume(image), volume)
+        check_same_grid(load_volume(image, series_uid=series_uid), volume)
+    if series_uid is not None:
+        extra["series_uid"] = series_uid
     slices = np.moveaxis(volume[0].numpy(), 2, 0).reshape(volume.shape[3], -1)
     counts = np.stack([np.bincount(plane, minlength=_NUM_VALUES) for plane in slices])
     values = _class_values(counts.sum(0), class_values, None, None, label)
@@ -176,8 +192,9 @@ def read_in_threads(describe: Callable[[Source], Item], sources: Iterable[Source
 def _describe(entry: Mapping[str, Any]) -> Item:
     image, label = str(entry["image"]), str(entry["label"])
     case_id = str(entry.get("case_id", image))
-    describe = volume_item if is_volume_file(image) else picture_item
-    return {**entry, **describe(image, label, case_id)}
+    if is_volume_file(image):
+        return {**entry, **volume_item(image, label, case_id, series_uid=entry.get("series_uid"))}
+    return {**entry, **picture_item(image, label, case_id)}
 
 
 def _class_values(

@@ -83,7 +83,7 @@ def _picture_statistics(items: Sequence[Item]) -> dict[str, Any]:
 def _volume_statistics(items: Sequence[Item]) -> dict[str, Any]:
     shapes, spacings, values = [], [], []
     for item in items:
-        volume = load_volume(item["image"])
+        volume = load_volume(item["image"], series_uid=item.get("series_uid"))
         shapes.append(volume.shape[1:])
         spacings.append(volume.pixdim.tolist())
         values.append(volume.numpy())
