@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from scripts.data import read_chaos_mr
 from scripts.data.episode_list import EpisodeList, load_episode_list, make_episode_list
@@ -27,6 +29,31 @@ def test_round_trip_keeps_tasks_and_hash(tmp_path: Path, items: list[dict[str, A
     assert loaded.sha256 == written.sha256
     assert len(loaded) == 6
     assert make(items, file=tmp_path / "lists" / "pets.json") == written
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sizes=st.lists(st.integers(3, 7), min_size=1, max_size=4),
+    num_shots=st.integers(1, 2),
+    num_episodes=st.integers(1, 12),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_any_list_is_lawful_and_survives_its_file(
+    picture_items: Any, tmp_path: Path, sizes: list[int], num_shots: int, num_episodes: int, seed: int
+) -> None:
+    shown = {f"c{kind}": [f"{kind}_{n}" for n in range(size)] for kind, size in enumerate(sizes)}
+    items = picture_items({name: {kind: 0.1} for kind, names in shown.items() for name in names})
+    made = make(items, num_shots=num_shots, num_episodes=num_episodes, seed=seed)
+    assert made.sha256 == make(items, num_shots=num_shots, num_episodes=num_episodes, seed=seed).sha256
+    drawn = [task["class_name"] for task in made.tasks]
+    assert len(drawn) == num_episodes
+    assert max(map(drawn.count, shown)) - min(map(drawn.count, shown)) <= 1
+    for task in made.tasks:
+        members = [*task["query"], *task["support"]]
+        assert len(task["support"]) == num_shots
+        assert len(set(members)) == num_shots + 1
+        assert set(members) <= set(shown[task["class_name"]])
+    assert load_episode_list(made.save(tmp_path / "list.json")) == made
 
 
 def test_hash_tells_lists_apart_and_ignores_layout(tmp_path: Path, items: list[dict[str, Any]]) -> None:
