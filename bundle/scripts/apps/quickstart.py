@@ -22,8 +22,8 @@ import nibabel
 import numpy as np
 
 from scripts.apps.atomic import replace_when_done
-from scripts.apps.curves import draw_curves, read_scalars
 from scripts.apps.report import Report
+from scripts.apps.training_curves import draw_training
 from scripts.apps.volume_figure import draw_volume_files
 from scripts.data import read_mni152
 from scripts.data.evaluation import NOT_ANNOTATED
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         output / "overlay.png", image, segmented, truth, labels=labels, annotation_file=annotation, apart=True,
         title="MNI152: one annotated slice, then every slice",
     )  # fmt: skip
-    curves = _draw_training(training / "tensorboard", output / "training.png")
+    curves = draw_training(training, output / "training.png")
 
     report = Report(output / "report.md", "Quickstart")
     report.text(
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         "A few dozen episodes on procedural shapes, only to show the trainer; validation is on shapes that were never "
         f"trained:\n\n    {train_command}"
     )
-    report.figure(curves, "Loss of the training and class mIoU on held-out classes.")
+    report.figure(curves, "Losses of training and validation, and class mIoU on held-out classes.")
     report.heading("Files")
     report.files(
         {
@@ -157,13 +157,6 @@ def _run(step: str, run_id: str | None, configs: Sequence[str], **overrides: obj
     print(f"\n== {step}\n{shown}", flush=True)
     subprocess.run([sys.executable, *command], check=True)
     return shown
-
-
-def _draw_training(log_dir: Path, target: Path) -> Path:
-    scalars = read_scalars(log_dir)
-    loss = next(points for tag, points in scalars.items() if "loss" in tag)
-    metric = next(points for tag, points in scalars.items() if tag.endswith("class_miou"))
-    return draw_curves(target, {"loss": {"training": loss}, "class mIoU": {"held-out classes": metric}})
 
 
 if __name__ == "__main__":

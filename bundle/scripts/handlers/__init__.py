@@ -4,6 +4,15 @@
 from scripts.handlers.case_metrics import CASE_COLUMNS, CaseMetrics
 from scripts.handlers.checkpoint import TrainingCheckpoint
 from scripts.handlers.shipped_checkpoint import shipped_checkpoint
+from scripts.handlers.validation_loss import ValidationLoss
 from scripts.handlers.weights import load_weights, read_checkpoint
 
-__all__ = ["CASE_COLUMNS", "CaseMetrics", "TrainingCheckpoint", "load_weights", "read_checkpoint", "shipped_checkpoint"]
+__all__ = [
+    "CASE_COLUMNS",
+    "CaseMetrics",
+    "TrainingCheckpoint",
+    "ValidationLoss",
+    "load_weights",
+    "read_checkpoint",
+    "shipped_checkpoint",
+]

@@ -4,5 +4,6 @@
 from scripts.networks.segmenter import FeatureExtractor, Segmenter
 from scripts.networks.semantic_guidance import SemanticGuidance
 from scripts.networks.style_perturbation import StylePerturbation
+from scripts.networks.trained_backbone import TrainedBackbone
 
-__all__ = ["FeatureExtractor", "Segmenter", "SemanticGuidance", "StylePerturbation"]
+__all__ = ["FeatureExtractor", "Segmenter", "SemanticGuidance", "StylePerturbation", "TrainedBackbone"]

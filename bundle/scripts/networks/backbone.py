@@ -147,6 +147,10 @@ class TimmBackbone(nn.Module):
             digest.update(value.detach().cpu().contiguous().float().numpy().tobytes())
         return digest.hexdigest()
 
+    def level_state(self, level: str) -> dict[str, Tensor]:
+        """Tensors that a level needs, under the names that they have in ``body``."""
+        return self._extract((level,)).state_dict()
+
     def _is_loaded(self, level: str) -> bool:
         lacking = set(self._missing)
         return not lacking or lacking.isdisjoint(self._extract((level,)).state_dict())

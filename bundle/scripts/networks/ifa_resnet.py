@@ -1,12 +1,15 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """The ResNet-50 variant that IFA and SSP were published with."""
 
+from pathlib import Path
 from typing import Any
 
 from timm.models.resnet import Bottleneck, ResNet
 from torch import nn
 
-__all__ = ["ifa_resnet50"]
+from scripts.networks.backbone import TimmBackbone, load_by_name
+
+__all__ = ["ifa_backbone", "ifa_resnet50"]
 
 
 def ifa_resnet50() -> Any:
@@ -26,3 +29,22 @@ def ifa_resnet50() -> Any:
     network.layer3[-1].act3 = nn.Identity()
     network.layer4 = nn.Identity()
     return network.eval()
+
+
+def ifa_backbone(weights: str | Path) -> TimmBackbone:
+    """The published network as a frozen backbone, for the host ``ifa`` on level c4 alone.
+
+    Args:
+        weights: file with the state of ``ifa_resnet50``, as ``convert_ifa`` makes it from a published checkpoint.
+
+    Returns:
+        The backbone with levels c2 (256 channels), c3 (512), c4 (1024, signed), strides 4, 8 and 8.
+
+    Raises:
+        FileNotFoundError: when the file does not exist.
+        ValueError: when its tensors do not fit.
+    """
+    network = ifa_resnet50()
+    missing = load_by_name(network, weights)
+    stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 4)}
+    return TimmBackbone(network, name="ifa_resnet50", stages=stages, missing=missing)
