@@ -88,18 +88,24 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def run(benchmark: Callable[[], Rows], description: str | None) -> None:
+def run(benchmark: Callable[..., Rows], description: str | None, *, choices: Sequence[str] = ()) -> None:
     """Command line of a benchmark: run it on one thread, print the table, write ``--json FILE`` if asked.
 
     Args:
-        benchmark: returns the rows.
+        benchmark: returns the rows; with `choices` it is called with those that were named, by default none.
         description: of the command.
+        choices: names that the command takes.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="write the rows to this file")
+    if choices:
+        parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these, of {', '.join(choices)}")
     arguments = parser.parse_args()
+    named = getattr(arguments, "names", [])
+    if unknown := [name for name in named if name not in choices]:
+        parser.error(f"unknown {', '.join(unknown)}; there are {', '.join(choices)}")
     torch.set_num_threads(1)
-    rows = benchmark()
+    rows = benchmark(named) if choices else benchmark()
     print(report(rows))
     if arguments.json:
         partial = arguments.json.with_name(arguments.json.name + ".part")
