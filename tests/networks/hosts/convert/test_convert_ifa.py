@@ -36,7 +36,6 @@ def test_every_weight_finds_its_place(published: dict[str, Tensor], prefix: str,
 def test_missing_and_unexpected_names_are_listed(published: dict[str, Tensor]) -> None:
     del published["layer0.1.bias"]
     published["layer4.0.conv1.weight"] = torch.zeros(1)
-    with pytest.raises(
-        ValueError, match=r"not a published IFA checkpoint: missing \['layer0.1.bias'\]; unexpected \['layer4.0.conv1.weight'\]"
-    ):
+    message = r"not a published IFA checkpoint: missing \['layer0.1.bias'\]; unexpected \['layer4.0.conv1.weight'\]"
+    with pytest.raises(ValueError, match=message):
         convert_ifa(published)
