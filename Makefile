@@ -52,6 +52,8 @@ test-all: lint  ## with the slow ones
 bench: setup  ## ratios within one run; with the sample data in DATA also the accuracy tables
 	$(SINGLE) $(PYTHON) benchmarks/semantic_guidance.py
 	$(SINGLE) $(PYTHON) benchmarks/data_loading.py
+	$(SINGLE) $(PYTHON) benchmarks/hosts.py
+	$(SINGLE) $(PYTHON) benchmarks/hosts_shots.py
 	@if [ -d "$(DATA)" ]; then set -e; \
 	  $(SINGLE) $(PYTHON) benchmarks/propagation.py --data_root $(DATA) --output_dir runs/propagation; \
 	  $(SINGLE) $(PYTHON) benchmarks/one_shot.py $(DATA) --stride 12 --cache runs/one_shot; \
