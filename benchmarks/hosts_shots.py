@@ -72,7 +72,7 @@ def rows_of(name: str) -> list[dict[str, Any]]:
 
     def volume() -> Tensor:
         prompt = segmenter.encode_prompt(images[None, :1], labels[:, :1])
-        return segment_in_batches(segmenter, slices, prompt, BATCH)
+        return segment_in_batches(segmenter, slices, prompt, batch_size=1)  # as evaluation does on a CPU
 
     def volume_by_episodes() -> Tensor:
         return torch.cat([segmenter(each[None], images[None, :1], labels[:, :1]) for each in slices])
