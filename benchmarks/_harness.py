@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,10 @@ from typing import Any
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own chatter
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
+
+from scripts.apps import peak_memory
 
 __all__ = ["compare", "peak_mib", "report", "run"]
 
@@ -66,15 +70,7 @@ def peak_mib(call: Callable[[], Any]) -> float:
     """Most memory that torch holds at a time during a call beyond what it held before, in MiB."""
     call()
     gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        result = call()
-    held = highest = 0
-    events = profiler.profiler.kineto_results.events()
-    for _, size in sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"):
-        held += size
-        highest = max(highest, held)
-    del result
-    return highest / 2**20
+    return peak_memory.peak_mib(call)[1]
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:

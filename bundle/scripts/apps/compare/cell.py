@@ -24,9 +24,8 @@ from monai.transforms import Compose
 
 from scripts.apps.assembly import CONFIGS, Target, evaluation_files, start
 from scripts.apps.atomic import replace_when_done, write_json
+from scripts.apps.peak_memory import peak_mib
 from scripts.data.items import expand_items, item_id
-
-from .memory import peak_mib
 
 __all__ = ["Cell", "run_cell"]
 
