@@ -42,6 +42,33 @@ def test_cpu_recipe(run_workflow: Run, small: dict[str, Any], tmp_path: Path) ->
         assert torch.equal(found[f"backbone.{name}"], value), name
 
 
+@pytest.mark.parametrize(
+    ("host", "kind", "rates"),
+    [
+        ("ifa", torch.optim.SGD, [0.01]),
+        ("patnet", torch.optim.Adam, [0.01]),
+        ("dmtnet", torch.optim.Adam, [0.01]),
+        ("pmms", torch.optim.SGD, [0.1, 0.2]),
+        ("qnet", torch.optim.SGD, [0.01]),
+    ],
+)
+def test_published_recipes(
+    run_workflow: Run, small: dict[str, Any], tmp_path: Path, host: str, kind: type, rates: list[float]
+) -> None:
+    """The optimizer that the authors had trains the host; its rates are the published multiples of the one asked for."""
+    options = {**small, "epochs": 1, "batch_size": 2, "episodes_per_epoch": 4, "image_size": 64, "learning_rate": 0.01}
+    workflow = run_workflow(
+        "train.json", f"hosts/{host}.json", f"recipes/{host}_published.json",
+        run_id="training", output_dir=str(tmp_path), **options,
+    )  # fmt: skip
+    optimizer = workflow.parser.get_parsed_content("optimizer")
+    assert type(optimizer) is kind
+    assert [group["initial_lr"] for group in optimizer.param_groups] == pytest.approx(rates)
+    found, fresh = model(tmp_path), workflow.parser.get_parsed_content("network", instantiate=True).state_dict()
+    assert found.keys() == fresh.keys()
+    assert all(torch.isfinite(value).all() for value in found.values() if value.is_floating_point())
+
+
 def test_trained_backbone(run_workflow: Run, small: dict[str, Any], tmp_path: Path) -> None:
     """Later stages learn, earlier ones stay; the checkpoint is evaluated with the same overlay."""
     configs = ("hosts/ifa.json", "recipes/train_backbone.json")

@@ -5,6 +5,6 @@ from scripts.engines.prepare_batch import PrepareEpisode
 from scripts.engines.prepare_task import PrepareTask
 from scripts.engines.prepare_volume import PrepareVolume
 from scripts.engines.processes import join_processes
-from scripts.engines.trainable import trainable_parameters
+from scripts.engines.trainable import parameter_groups, trainable_parameters
 
-__all__ = ["PrepareEpisode", "PrepareTask", "PrepareVolume", "join_processes", "trainable_parameters"]
+__all__ = ["PrepareEpisode", "PrepareTask", "PrepareVolume", "join_processes", "parameter_groups", "trainable_parameters"]

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
-__all__ = ["trainable_parameters"]
+__all__ = ["parameter_groups", "trainable_parameters"]
 
 
 def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -28,3 +30,34 @@ def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
             "for example configs/hosts/ifa.json"
         )
     return parameters
+
+
+def parameter_groups(
+    network: nn.Module, learning_rate: float, head_factor: float = 1.0, bias_factor: float = 1.0
+) -> list[dict[str, Any]]:
+    """Parameters that take gradients, with rates for the host and for biases, as PMMs' published optimizer has them.
+
+    Args:
+        network: a Segmenter.
+        learning_rate: of the backbone's weights.
+        head_factor: what the rate is times of everything but the backbone.
+        bias_factor: what the rate is times of biases, those of norms included.
+
+    Returns:
+        Groups of an optimizer, empty ones left out.
+    """
+    trainable_parameters(network)
+    groups: list[dict[str, Any]] = []
+    for is_backbone in (True, False):
+        for is_bias in (False, True):
+            found = [
+                parameter
+                for name, parameter in network.named_parameters()
+                if parameter.requires_grad
+                and name.startswith("backbone.") == is_backbone
+                and name.endswith("bias") == is_bias
+            ]
+            rate = learning_rate * (1.0 if is_backbone else head_factor) * (bias_factor if is_bias else 1.0)
+            if found:
+                groups.append({"params": found, "lr": rate})
+    return groups
