@@ -55,7 +55,7 @@ def test_cpu_recipe(run_workflow: Run, small: dict[str, Any], tmp_path: Path) ->
 def test_published_recipes(
     run_workflow: Run, small: dict[str, Any], tmp_path: Path, host: str, kind: type, rates: list[float]
 ) -> None:
-    """The optimizer that the authors had trains the host; its rates are the published multiples of the one asked for."""
+    """The optimizer that the authors had trains the host, at the published multiples of a rate."""
     options = {**small, "epochs": 1, "batch_size": 2, "episodes_per_epoch": 4, "image_size": 64, "learning_rate": 0.01}
     workflow = run_workflow(
         "train.json", f"hosts/{host}.json", f"recipes/{host}_published.json",

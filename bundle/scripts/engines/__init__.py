@@ -7,4 +7,11 @@ from scripts.engines.prepare_volume import PrepareVolume
 from scripts.engines.processes import join_processes
 from scripts.engines.trainable import parameter_groups, trainable_parameters
 
-__all__ = ["PrepareEpisode", "PrepareTask", "PrepareVolume", "join_processes", "parameter_groups", "trainable_parameters"]
+__all__ = [
+    "PrepareEpisode",
+    "PrepareTask",
+    "PrepareVolume",
+    "join_processes",
+    "parameter_groups",
+    "trainable_parameters",
+]

@@ -111,13 +111,13 @@ def compare_prototypes(case: Case, host: DMTNet, inputs: Inputs, context: DMTNet
     own, of_query, singular = [], [], []
     found: dict[str, Tensor] = {}
     for index, level in enumerate(host.levels):
-        own.append(host.prototypes(support[level][:, 0], mask[:, 0], none))
+        own.append(host.prototypes(support[level], mask, none))
         maps, directions = inputs.query[level], context.directions[level]
         scores = anchor_coordinates(maps, directions[:, 0]).unsqueeze(1)
         of_query.append(host.query_prototypes(maps, scores)[:, 0].flip(1))
         singular.append(torch.linalg.svdvals(unit_rows(of_query[-1])).min())
         found[f"pred/{index}"] = host.coarse_map(maps, directions)[:, 0] * released_ratio(host, context, level)
-        weights = context.weights[level][:, 0]
+        weights = host.mask_weights(mask[:, 0], list(maps.shape[-2:]), maps)
         cells = cell_prototypes(support[level][:, 0], weights)[0]
         found |= {
             f"grid_proto_f/{index}": cells[:, 0].transpose(0, 1),
@@ -126,7 +126,7 @@ def compare_prototypes(case: Case, host: DMTNet, inputs: Inputs, context: DMTNet
     for name, rows in (("proto", own), ("query_proto", of_query)):
         both = torch.cat([rows[0], rows[4]], dim=2)
         found |= {f"{name}_f": both[:, 0], f"{name}_b": both[:, 1]}
-    found["n_cells"] = torch.tensor([count_cells(*context.weights[level].shape[-2:]) for level in host.levels])
+    found["n_cells"] = torch.tensor([count_cells(*context.support[level].shape[-2:]) for level in host.levels])
     found["query_min_singular"] = torch.stack(singular)
     case.compare(found)
 

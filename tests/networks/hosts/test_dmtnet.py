@@ -54,6 +54,31 @@ def test_shots_are_averaged_as_probabilities(make_episode: Any, host: DMTNet) ->
     torch.testing.assert_close(host.decode(query, context).exp(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("is_guided", [False, True])
+def test_a_mosaic_is_one_pass(make_episode: Any, channels: Any, is_guided: bool) -> None:
+    """All shots share transforms and local prototypes, and every one of them has a tile; alone it is a pass."""
+    torch.manual_seed(0)
+    query, support, masks = make_episode(2, 5)
+    text = torch.randn(2, 1, TEXT_DIM) if is_guided else None
+    built = guidance() if is_guided else None
+    host = DMTNet(channels, guidance=built).eval()
+    other = DMTNet(channels, guidance=built, shot_merging="mosaic").eval()
+    other.load_state_dict(host.state_dict())
+    context = other.encode(support, masks[:, :5], text)
+    assert {rows.shape[1] for rows in [*context.inverse.values(), *context.directions.values()]} == {1}
+    logits = other.decode(query, context)
+    terms = other.training_terms(query, support, masks[:, :5], masks[:, 5], context)
+    assert [term.logits.shape for term in terms] == [(2, 2, 48, 48)] * 2
+    for shot in range(5):
+        changed = {level: maps.clone() for level, maps in support.items()}
+        for maps in changed.values():
+            maps[:, shot] = -maps[:, shot]
+        assert not torch.allclose(other.decode(query, other.encode(changed, masks[:, :5], text)), logits)
+    one = {level: maps[:, :1] for level, maps in support.items()}
+    alone, expected = (each.decode(query, each.encode(one, masks[:, :1], text)) for each in (other, host))
+    assert torch.equal(alone, expected)
+
+
 def literal_correlation(host: DMTNet, level: str, query: Tensor, support: Tensor, mask: Tensor, side: int) -> Tensor:
     """As in the paper: pseudo-inverses, transformed maps, cosine of all pairs: (B, h, w, h', w')."""
     share = F.interpolate(mask, support.shape[2:], mode="bilinear", align_corners=True)
@@ -255,10 +280,12 @@ def test_no_share_of_the_text_is_no_text(make_episode: Any, channels: Any) -> No
     torch.testing.assert_close(found.inverse["c4"], plain.inverse["c4"])
 
 
+@pytest.mark.parametrize("shot_merging", ["passes", "mosaic"])
 @pytest.mark.parametrize("is_guided", [False, True])
-def test_torchscript(make_network: Any, make_episode: Any, channels: Any, is_guided: bool) -> None:
+def test_torchscript(make_network: Any, make_episode: Any, channels: Any, is_guided: bool, shot_merging: str) -> None:
     torch.manual_seed(0)
-    network = make_network(DMTNet(channels, guidance=guidance() if is_guided else None)).eval()
+    host = DMTNet(channels, guidance=guidance() if is_guided else None, shot_merging=shot_merging)
+    network = make_network(host).eval()
     query, support, masks = make_episode(2, 2)
     text = torch.randn(2, 1, TEXT_DIM)
     with torch.no_grad():
@@ -301,6 +328,22 @@ def test_adaptation_loss_is_the_supports_own(make_episode: Any, host: DMTNet) ->
         total += F.cross_entropy(large, target[:, 0].long(), ignore_index=255, reduction="sum").item()
         count += int((target != 255).sum())
     torch.testing.assert_close(loss.item(), total / count, rtol=1e-4, atol=1e-6)
+
+
+def test_adaptation_with_a_mosaic(make_episode: Any, channels: Any) -> None:
+    """Every shot is a query of the mosaic of all."""
+    torch.manual_seed(0)
+    _, support, masks = make_episode(2, 3)
+    host = DMTNet(channels, shot_merging="mosaic").eval()
+    context = host.encode(support, masks[:, :3])
+    losses = []
+    for shot in range(3):
+        logits = host.upsample(
+            host.decode({level: maps[:, shot] for level, maps in support.items()}, context), masks[:, shot]
+        )
+        losses.append(F.cross_entropy(logits, masks[:, shot, 0].long()))
+    found = host.adaptation_loss(support, masks[:, :3], context)
+    torch.testing.assert_close(found, torch.stack(losses).mean(), rtol=1e-4, atol=1e-6)
 
 
 def test_adaptation_reaches_two_scales_and_lowers_its_loss(make_episode: Any, host: DMTNet) -> None:

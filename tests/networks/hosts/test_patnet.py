@@ -74,6 +74,47 @@ def test_shots_are_averaged_as_probabilities(make_episode: Any, channels: Any) -
     torch.testing.assert_close(host.decode(query, context).exp(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_mosaic_of_one_shot_is_a_pass(make_episode: Any, channels: Any) -> None:
+    torch.manual_seed(0)
+    host = PATNet(channels)
+    other = PATNet(channels, shot_merging="mosaic")
+    other.load_state_dict(host.state_dict())
+    query, support, masks = make_episode(2, 1)
+    expected = host.decode(query, host.encode(support, masks[:, :1]))
+    assert torch.equal(other.decode(query, other.encode(support, masks[:, :1])), expected)
+
+
+@pytest.mark.parametrize("is_guided", [False, True])
+def test_a_mosaic_is_one_pass(make_episode: Any, channels: Any, is_guided: bool) -> None:
+    """All shots share a transform, that of their common average, and every one of them has a tile."""
+    torch.manual_seed(0)
+    query, support, masks = make_episode(2, 5)
+    text = torch.randn(2, 1, TEXT_DIM) if is_guided else None
+    host = PATNet(channels, shot_merging="mosaic", guidance=guidance() if is_guided else None)
+    context = host.encode(support, masks[:, :5], text)
+    assert {rows.shape[1] for rows in context.inverse.values()} == {1}
+    logits = host.decode(query, context)
+    assert logits.shape == (2, 2, 24, 24)
+    for shot in range(5):
+        changed = {level: maps.clone() for level, maps in support.items()}
+        for maps in changed.values():
+            maps[:, shot] = -maps[:, shot]
+        assert not torch.allclose(host.decode(query, host.encode(changed, masks[:, :5], text)), logits)
+
+
+def test_shots_that_are_alike_keep_the_transform_of_one(make_episode: Any, channels: Any) -> None:
+    torch.manual_seed(0)
+    _, support, masks = make_episode(1, 1)
+    host = PATNet(channels, shot_merging="mosaic")
+    one = host.encode(support, masks[:, :1])
+    four = host.encode(
+        {level: maps.expand(-1, 4, -1, -1, -1) for level, maps in support.items()},
+        masks[:, :1].expand(-1, 4, -1, -1, -1),
+    )
+    for level in host.levels:
+        torch.testing.assert_close(four.inverse[level], one.inverse[level], rtol=1e-4, atol=1e-5)
+
+
 def test_released_votes() -> None:
     """One vote of three is enough where no pixel has more; it isn't where another has three."""
     logits = torch.zeros(2, 3, 2, 1, 2)
@@ -171,10 +212,12 @@ def test_text_is_fused_shot_by_shot(make_episode: Any, channels: Any) -> None:
     torch.testing.assert_close(both.inverse["c5"][:, :1], first.inverse["c5"])
 
 
+@pytest.mark.parametrize("shot_merging", ["passes", "mosaic"])
 @pytest.mark.parametrize("is_guided", [False, True])
-def test_torchscript(make_network: Any, make_episode: Any, channels: Any, is_guided: bool) -> None:
+def test_torchscript(make_network: Any, make_episode: Any, channels: Any, is_guided: bool, shot_merging: str) -> None:
     torch.manual_seed(0)
-    network = make_network(PATNet(channels, guidance=guidance() if is_guided else None)).eval()
+    host = PATNet(channels, guidance=guidance() if is_guided else None, shot_merging=shot_merging)
+    network = make_network(host).eval()
     query, support, masks = make_episode(2, 2)
     text = torch.randn(2, 1, TEXT_DIM)
     with torch.no_grad():
@@ -220,10 +263,11 @@ def test_divergence_of_transformed_prototypes(channels: Any) -> None:
     assert host.divergence({"c4": true}, {"c4": true}, {"c4": inverse}).abs() < 1e-6
 
 
-def test_adaptation_loss_reaches_the_anchors_alone(make_episode: Any, channels: Any) -> None:
+@pytest.mark.parametrize("shot_merging", ["passes", "mosaic"])
+def test_adaptation_loss_reaches_the_anchors_alone(make_episode: Any, channels: Any, shot_merging: str) -> None:
     torch.manual_seed(1)
     query, support, masks = make_episode(2, 2)
-    host = PATNet(channels)
+    host = PATNet(channels, shot_merging=shot_merging)
     context = host.encode(support, masks[:, :2])
     for loss in (
         host.adaptation_loss(support, masks[:, :2], context),
@@ -266,3 +310,8 @@ def test_adaptation_lowers_its_loss(make_episode: Any, channels: Any) -> None:
 def test_errors(widths: Any, levels: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PATNet(widths, levels=levels)
+
+
+def test_unknown_merging(channels: Any) -> None:
+    with pytest.raises(ValueError, match=r"shot_merging must be one of \['passes', 'mosaic'\], got 'votes'"):
+        PATNet(channels, shot_merging="votes")

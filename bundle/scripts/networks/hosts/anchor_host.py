@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from scripts.networks.blocks.anchor_transform import unit_rows
 from scripts.networks.blocks.masks import aligned_weights
+from scripts.networks.blocks.mosaic import one_above_another
 from scripts.networks.blocks.pooling import masked_averages
 from scripts.networks.hosts.base import Host, check_levels
 from scripts.networks.semantic_guidance import SemanticGuidance
@@ -18,6 +19,7 @@ __all__ = ["AnchorHost", "Anchors", "stages_of"]
 
 STAGES = ("c3", "c4", "c5")
 """Nominal strides 8, 16 and 32."""
+MERGINGS = ("passes", "mosaic")
 
 
 class Anchors(nn.Module):
@@ -45,9 +47,12 @@ class AnchorHost(Host):
         channels: channels per level.
         levels: blocks of the stages c3, c4 and c5, such as ``c4.2``; None takes all that ``channels`` names.
         guidance: factory ``guidance(channels) -> SemanticGuidance``; None for none.
+        shot_merging: ``passes``: every shot answers by itself, as published, and a query costs K times what it costs
+            with one; ``mosaic``: all shots share one transform and lie as tiles on the grid of one.
 
     Raises:
-        ValueError: for levels that the backbone lacks, a stage without any, or blocks of different width in a stage.
+        ValueError: for levels that the backbone lacks, a stage without any, blocks of different width in a stage, or
+            an unknown merging.
     """
 
     align_corners: bool = True
@@ -58,8 +63,12 @@ class AnchorHost(Host):
         channels: dict[str, int],
         levels: Optional[Sequence[str]],
         guidance: Optional[Callable[[dict[str, int]], SemanticGuidance]],
+        shot_merging: str,
     ) -> None:
         super().__init__()
+        if shot_merging not in MERGINGS:
+            raise ValueError(f"host {name!r}: shot_merging must be one of {list(MERGINGS)}, got {shot_merging!r}")
+        self.has_mosaic = shot_merging == "mosaic"
         if levels is None:
             levels = [level for level in channels if level.split(".")[0] in STAGES]
         self.stages = stages_of(name, levels, channels)
@@ -69,23 +78,29 @@ class AnchorHost(Host):
         if guidance is not None:
             self.guidance = guidance({level: channels[level] for level in self.levels})
 
+    def shots_per_pass(self, shots: int) -> int:
+        """How many of an episode's shots the head sees at once: all or one."""
+        return shots if self.has_mosaic else 1
+
     def prototypes(self, maps: Tensor, mask: Tensor, text: Tensor, weights: Optional[Tensor] = None) -> Tensor:
-        """Average a map under a mask, and fuse the averages with the text's.
+        """Average the maps of a pass under their masks, and fuse the averages with the text's.
 
         Args:
-            maps: (N, C, h, w), raw.
-            mask: (N, 1, H, W) in {0, 1, 255}.
+            maps: (N, S, C, h, w), raw, of the S shots of every pass.
+            mask: (N, S, 1, H, W) in {0, 1, 255}.
             text: (N, D) from the guidance.
-            weights: (N, 2, h, w) from ``mask_weights``, if they are known already.
+            weights: (N, S, 2, h, w) from ``mask_weights``, if they are known already.
 
         Returns:
             (N, 2, C), foreground and background.
         """
         if weights is None:
-            weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
-        prototypes = masked_averages(self.host_maps(maps, text), weights, eps=1e-6)
+            weights = self.mask_weights(mask.flatten(0, 1), [maps.shape[3], maps.shape[4]], maps)
+            weights = weights.unflatten(0, [maps.shape[0], maps.shape[1]])
+        own = one_above_another(self.host_shots(maps, text))
+        prototypes = masked_averages(own, one_above_another(weights), eps=1e-6)
         if self.guidance is not None:
-            prototypes = self.guidance.fuse(prototypes, maps.unsqueeze(1), mask.unsqueeze(1), text)
+            prototypes = self.guidance.fuse(prototypes, maps, mask, text)
         return prototypes
 
     def mask_weights(self, mask: Tensor, size: list[int], like: Tensor) -> Tensor:
@@ -99,8 +114,14 @@ class AnchorHost(Host):
             return self.guidance.host_maps(maps, text)
         return maps
 
+    def host_shots(self, maps: Tensor, text: Tensor) -> Tensor:
+        """Maps (N, S, C, h, w) of the shots of every pass, as ``host_maps`` gives them for text (N, D)."""
+        shots = maps.shape[1]
+        guided = self.host_maps(maps.flatten(0, 1), text.repeat_interleave(shots, dim=0))
+        return guided.unflatten(0, [maps.shape[0], shots])
+
     def merge_shots(self, logits: Tensor) -> Tensor:
-        """Merge the shots' logits (B, K, 2, H, W) to log-probabilities (B, 2, H, W); a single shot stays as it is."""
+        """Merge the passes' logits (B, P, 2, H, W) to log-probabilities (B, 2, H, W); a single one stays as it is."""
         shots = logits.shape[1]
         if shots == 1:
             return logits[:, 0]

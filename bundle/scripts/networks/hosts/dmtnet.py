@@ -26,6 +26,7 @@ from scripts.networks.blocks.anchor_transform import (
 from scripts.networks.blocks.cell_prototypes import cell_prototypes, mean_direction
 from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead, resize_query
 from scripts.networks.blocks.levels import at_least_float32
+from scripts.networks.blocks.mosaic import mosaic, one_above_another
 from scripts.networks.blocks.pooling import masked_averages
 from scripts.networks.hosts.anchor_host import AnchorHost, Anchors
 from scripts.networks.hosts.base import TrainingTerm
@@ -35,16 +36,14 @@ __all__ = ["DMTNet", "DMTNetContext"]
 
 
 class DMTNetContext(NamedTuple):
-    """What a prompt leaves behind, per shot and map."""
+    """What a prompt leaves behind, for P passes and every map."""
 
     inverse: dict[str, Tensor]
-    """{level: (B, K, 2, C)} rows that give a pixel's coordinates, background first."""
+    """{level: (B, P, 2, C)} rows that give a pixel's coordinates, background first."""
     directions: dict[str, Tensor]
-    """{level: (B, K, 2, C)} mean of the unit local prototypes, background first."""
-    coordinates: dict[str, Tensor]
-    """{level: (B, K, 2, h, w)} coordinates of the support."""
-    weights: dict[str, Tensor]
-    """{level: (B, K, 2, h, w)} share of foreground and of background."""
+    """{level: (B, P, 2, C)} mean of the unit local prototypes, background first."""
+    support: dict[str, Tensor]
+    """{level: (B, P, 4, h, w)} coordinates of the support's foreground, and of its background; zero elsewhere."""
     text: Tensor
     """(B, D) text embedding; D = 0 without guidance."""
 
@@ -52,9 +51,10 @@ class DMTNetContext(NamedTuple):
 class DMTNet(AnchorHost):
     """DMTNet on the blocks of a frozen backbone.
 
-    K shots are K independent passes, as published; their foreground probabilities are averaged. Training terms: the
-    query against the support's foreground, and against its background with the mask inverted, both with weight 1. The
-    paper's third term, on the coarse maps, has nothing to train (they come from frozen features) and is left out.
+    K shots are K independent passes, as published, whose foreground probabilities are averaged; or one, as a mosaic.
+    Training terms: the query against the support's foreground, and against its background with the mask inverted, both
+    with weight 1. The paper's third term, on the coarse maps, has nothing to train (they come from frozen features) and
+    is left out.
 
     Args:
         channels: channels per level.
@@ -62,9 +62,11 @@ class DMTNet(AnchorHost):
             the 4, 6 and 3 blocks of ResNet-50.
         guidance: factory ``guidance(channels) -> SemanticGuidance``; its text prototypes are fused with the support's
             before the transform is made, the query's own stay as they are. None for none.
+        shot_merging: ``passes`` or ``mosaic``, see :class:`AnchorHost`.
 
     Raises:
-        ValueError: for levels that the backbone lacks, a stage without any, or blocks of different width in a stage.
+        ValueError: for levels that the backbone lacks, a stage without any, blocks of different width in a stage, or
+            an unknown merging.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class DMTNet(AnchorHost):
         *,
         levels: Optional[Sequence[str]] = None,
         guidance: Optional[Callable[[dict[str, int]], SemanticGuidance]] = None,
+        shot_merging: str = "passes",
     ) -> None:
-        super().__init__("dmtnet", channels, levels, guidance)
+        super().__init__("dmtnet", channels, levels, guidance, shot_merging)
         self.query_anchors = nn.ModuleList([Anchors(channels[stage[0]]) for stage in self.stages])
         self.dropout = nn.Dropout(0.2)
         self.head = HypercorrelationHead([len(stage) for stage in self.stages])
@@ -82,43 +85,49 @@ class DMTNet(AnchorHost):
     def encode(
         self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor] = None
     ) -> DMTNetContext:
-        """Invert every shot's prototypes, and average its local ones.
+        """Invert every pass's prototypes, and average its local ones.
 
         Args:
             support_features: {level: (B, K, C, h, w)}.
             support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
             text_embedding: (B, T, D), needed with guidance.
         """
-        shape = [support_mask.shape[0], support_mask.shape[1]]
-        mask = support_mask.flatten(0, 1)
-        text = support_features[self.levels[0]].new_zeros([shape[0], 0])
+        batch, shots = support_mask.shape[0], self.shots_per_pass(support_mask.shape[1])
+        mask = support_mask.flatten(0, 1).unflatten(0, [-1, shots])
+        text = support_features[self.levels[0]].new_zeros([batch, 0])
         if self.guidance is not None:
             text = self.guidance.class_text(text_embedding)
-        shot_text = text.repeat_interleave(shape[1], dim=0)
+        pass_text = text.repeat_interleave(mask.shape[0] // batch, dim=0)
         inverse: dict[str, Tensor] = {}
         directions: dict[str, Tensor] = {}
-        coordinates: dict[str, Tensor] = {}
-        shares: dict[str, Tensor] = {}
+        support: dict[str, Tensor] = {}
         for stage in self.stages:
             first = at_least_float32(support_features[stage[0]])
-            weights = self.mask_weights(mask, [first.shape[3], first.shape[4]], first)
+            weights = self.mask_weights(mask.flatten(0, 1), [first.shape[3], first.shape[4]], first)
+            weights = weights.unflatten(0, [-1, shots])
+            sides = one_above_another(weights)
             for level in stage:
-                maps = at_least_float32(support_features[level]).flatten(0, 1)
+                maps = at_least_float32(support_features[level]).flatten(0, 1).unflatten(0, [-1, shots])
                 if self.guidance is not None:
-                    maps = self.guidance.perturb(maps.unsqueeze(1))[:, 0]
-                own = self.host_maps(maps, shot_text)
-                rows = inverse_rows(self.prototypes(maps, mask, shot_text, weights).flip(1))
-                cells, area = cell_prototypes(own, weights.flip(1))
-                inverse[level] = rows.unflatten(0, shape)
-                directions[level] = self.local_direction(cells, area).unflatten(0, shape)
-                coordinates[level] = anchor_coordinates(own, rows).unflatten(0, shape)
-                shares[level] = weights.unflatten(0, shape)
-        return DMTNetContext(inverse, directions, coordinates, shares, text)
+                    maps = self.guidance.perturb(maps)
+                own = self.host_shots(maps, pass_text)
+                rows = inverse_rows(self.prototypes(maps, mask, pass_text, weights).flip(1))
+                cells, area = cell_prototypes(own.flatten(0, 1), weights.flatten(0, 1).flip(1))
+                direction = self.local_direction(
+                    one_above_another(cells.unflatten(0, [-1, shots])),
+                    one_above_another(area.unflatten(0, [-1, shots])),
+                )
+                coordinates = anchor_coordinates(one_above_another(own), rows)
+                both = torch.cat([coordinates * sides[:, :1], coordinates * sides[:, 1:]], dim=1)
+                inverse[level] = rows.unflatten(0, [batch, -1])
+                directions[level] = direction.unflatten(0, [batch, -1])
+                support[level] = mosaic(both, shots).unflatten(0, [batch, -1])
+        return DMTNetContext(inverse, directions, support, text)
 
     def decode(self, features: dict[str, Tensor], context: DMTNetContext) -> Tensor:
         """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, 2h, 2w) at twice the finest grid."""
         query, support, _ = self.factors(features, context)
-        return self.merge_shots(self.segment(query, support, context.weights[self.levels[0]].shape[1]))
+        return self.merge_shots(self.segment(query, support, context.inverse[self.levels[0]].shape[1]))
 
     def training_terms(
         self,
@@ -141,37 +150,37 @@ class DMTNet(AnchorHost):
         inverted = torch.where(query_mask == 255, query_mask, 1 - query_mask)
         terms: list[TrainingTerm] = []
         for support, target in ((foreground, query_mask), (background, inverted)):
-            logits = self.merge_shots(self.segment(query, support, support_mask.shape[1]))
+            logits = self.merge_shots(self.segment(query, support, context.inverse[self.levels[0]].shape[1]))
             terms.append(TrainingTerm(self.upsample(logits, target), target, 1.0))
         return terms
 
-    def segment(self, query: list[Tensor], support: list[Tensor], shots: int) -> Tensor:
-        """Read correlations, one shot after the other, so that several need no more memory than one.
+    def segment(self, query: list[Tensor], support: list[Tensor], passes: int) -> Tensor:
+        """Read correlations, one pass after the other, so that several need no more memory than one.
 
         Args:
-            query: factors (B * K, h, w, n, 2) of every stage, from ``factors``, like the next.
-            support: (B * K, h', w', n, 2).
-            shots: K.
+            query: factors (B * P, h, w, n, 2) of every stage, from ``factors``, like the next.
+            support: (B * P, h', w', n, 2).
+            passes: P.
 
         Returns:
-            (B, K, 2, 2h, 2w) logits.
+            (B, P, 2, 2h, 2w) logits.
         """
         logits: list[Tensor] = []
-        for shot in range(shots):
-            logits.append(self.head([maps[shot::shots] for maps in query], [maps[shot::shots] for maps in support]))
+        for index in range(passes):
+            logits.append(self.head([maps[index::passes] for maps in query], [maps[index::passes] for maps in support]))
         return torch.stack(logits, dim=1)
 
     def factors(
         self, features: dict[str, Tensor], context: DMTNetContext
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Thin factors of the correlations of all shots.
+        """Thin factors of the correlations of all passes.
 
         Args:
             features: {level: (B, C, h, w)} of the query.
             context: result of ``encode``, of B episodes, or of one for a batch of queries.
 
         Returns:
-            Per stage, finest first, (B * K, h, w, n, 2) of the query, and (B * K, h', w', n, 2) of the support's
+            Per stage, finest first, (B * P, h, w, n, 2) of the query, and (B * P, h', w', n, 2) of the support's
             foreground and of its background.
         """
         query: list[Tensor] = []
@@ -188,9 +197,8 @@ class DMTNet(AnchorHost):
                 inverse = context.inverse[level].expand(batch, -1, -1, -1)
                 directions = context.directions[level].expand(batch, -1, -1, -1)
                 coordinates = self.query_coordinates(maps, inverse, directions)
-                weights = context.weights[level].expand(batch, -1, -1, -1, -1).flatten(0, 1)
-                own = context.coordinates[level].expand(batch, -1, -1, -1, -1).flatten(0, 1)
-                sides = torch.cat([own * weights[:, :1], own * weights[:, 1:]], dim=2)
+                own = context.support[level].expand(batch, -1, -1, -1, -1).flatten(0, 1)
+                sides = torch.cat([own[:, :2], own[:, 2:]], dim=2)
                 rows = self.anchor_rows(anchors.weight, own.shape[0])  # type: ignore[arg-type]
                 query_rows = self.anchor_rows(query_anchors.weight, own.shape[0])  # type: ignore[arg-type]
                 pair = correlation_factors(coordinates, sides, torch.cat([query_rows, rows], dim=1), rows)
@@ -207,16 +215,16 @@ class DMTNet(AnchorHost):
 
         Args:
             maps: (B, C, h, w).
-            inverse: (B, K, 2, C) of the support.
-            directions: (B, K, 2, C).
+            inverse: (B, P, 2, C) of the support.
+            directions: (B, P, 2, C).
 
         Returns:
-            (B * K, 4, h, w): half of those by the query's own prototypes, half of those by the support's.
+            (B * P, 4, h, w): half of those by the query's own prototypes, half of those by the support's.
         """
-        shots = inverse.shape[1]
-        both = anchor_coordinates(maps, torch.cat([inverse, directions], dim=2).flatten(1, 2)).unflatten(1, [shots, 4])
+        passes = inverse.shape[1]
+        both = anchor_coordinates(maps, torch.cat([inverse, directions], dim=2).flatten(1, 2)).unflatten(1, [passes, 4])
         prototypes = self.query_prototypes(maps, both[:, :, 2:])
-        own = anchor_coordinates(maps, inverse_rows(prototypes).flatten(1, 2)).unflatten(1, [shots, 2])
+        own = anchor_coordinates(maps, inverse_rows(prototypes).flatten(1, 2)).unflatten(1, [passes, 2])
         return 0.5 * torch.cat([own, both[:, :, :2]], dim=2).flatten(0, 1)
 
     def query_prototypes(self, maps: Tensor, scores: Tensor) -> Tensor:
@@ -224,11 +232,11 @@ class DMTNet(AnchorHost):
 
         Args:
             maps: (B, C, h, w).
-            scores: (B, K, 2, h, w) similarity with the support's local prototypes, background first, up to a positive
+            scores: (B, P, 2, h, w) similarity with the support's local prototypes, background first, up to a positive
                 factor per pixel.
 
         Returns:
-            (B, K, 2, C), background first.
+            (B, P, 2, C), background first.
         """
         is_foreground = scores[:, :, 1] > scores[:, :, 0]
         hard = torch.stack([~is_foreground, is_foreground], dim=2).to(maps.dtype)
@@ -239,10 +247,10 @@ class DMTNet(AnchorHost):
 
         Args:
             maps: (B, C, h, w).
-            directions: (B, K, 2, C).
+            directions: (B, P, 2, C).
 
         Returns:
-            (B, K, 2, h, w), background first.
+            (B, P, 2, h, w), background first.
         """
         unit = F.normalize(maps.flatten(2), dim=1, eps=1e-8)
         cosine = torch.matmul(directions.flatten(1, 2), unit).unflatten(1, [directions.shape[1], 2])
@@ -299,9 +307,12 @@ class DMTNet(AnchorHost):
 
 
 def _shots_as_episodes(context: DMTNetContext, shots: int) -> DMTNetContext:
-    """Contexts of B episodes with K shots as those of B * K episodes with one."""
-    inverse, directions, coordinates, weights = (
-        {level: value.flatten(0, 1).unsqueeze(1) for level, value in tensors.items()}
-        for tensors in (context.inverse, context.directions, context.coordinates, context.weights)
+    """Contexts of B episodes as those of B * K episodes with one shot: of its own pass, or of the one for all."""
+    inverse, directions, support = (
+        {
+            level: value.repeat_interleave(shots // value.shape[1], dim=1).flatten(0, 1).unsqueeze(1)
+            for level, value in tensors.items()
+        }
+        for tensors in (context.inverse, context.directions, context.support)
     )
-    return DMTNetContext(inverse, directions, coordinates, weights, context.text.repeat_interleave(shots, dim=0))
+    return DMTNetContext(inverse, directions, support, context.text.repeat_interleave(shots, dim=0))

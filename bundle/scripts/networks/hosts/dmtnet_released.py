@@ -57,5 +57,5 @@ class ReleasedDMTNet(ReleasedAnchorHost, DMTNet):
 
     def cell_ratio(self, context: DMTNetContext, level: str) -> float:
         """All levels' sums over cells are divided by the first level's number of cells."""
-        first, own = (context.weights[name].shape[-2:] for name in (self.levels[0], level))
+        first, own = (context.support[name].shape[-2:] for name in (self.levels[0], level))
         return count_cells(*own) / count_cells(*first)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from scripts.networks.blocks.anchor_transform import anchor_coordinates, correlation_factors, inverse_rows
 from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
 from scripts.networks.blocks.levels import at_least_float32
+from scripts.networks.blocks.mosaic import mosaic, one_above_another
 from scripts.networks.blocks.pooling import masked_averages
 from scripts.networks.hosts.anchor_host import AnchorHost
 from scripts.networks.semantic_guidance import SemanticGuidance
@@ -25,12 +26,12 @@ __all__ = ["PATNet", "PATNetContext"]
 
 
 class PATNetContext(NamedTuple):
-    """What a prompt leaves behind: per shot and map, two rows and a map of two channels."""
+    """What a prompt leaves behind: for P passes and every map, two rows and a map of two channels."""
 
     inverse: dict[str, Tensor]
-    """{level: (B, K, 2, C)} rows that give a pixel's coordinates, background first."""
+    """{level: (B, P, 2, C)} rows that give a pixel's coordinates, background first."""
     support: dict[str, Tensor]
-    """{level: (B, K, 2, h, w)} coordinates of the support's foreground, zero elsewhere."""
+    """{level: (B, P, 2, h, w)} coordinates of the support's foreground, zero elsewhere."""
     text: Tensor
     """(B, D) text embedding; D = 0 without guidance."""
 
@@ -38,7 +39,7 @@ class PATNetContext(NamedTuple):
 class PATNet(AnchorHost):
     """PATNet on the blocks of a frozen backbone.
 
-    K shots are K independent passes, as published; their foreground probabilities are averaged.
+    K shots are K independent passes, as published, whose foreground probabilities are averaged; or one, as a mosaic.
 
     Args:
         channels: channels per level.
@@ -46,9 +47,11 @@ class PATNet(AnchorHost):
             the 4, 6 and 3 blocks of ResNet-50.
         guidance: factory ``guidance(channels) -> SemanticGuidance``; its text prototypes are fused with the support's
             before the transform is made. None for none.
+        shot_merging: ``passes`` or ``mosaic``, see :class:`AnchorHost`.
 
     Raises:
-        ValueError: for levels that the backbone lacks, a stage without any, or blocks of different width in a stage.
+        ValueError: for levels that the backbone lacks, a stage without any, blocks of different width in a stage, or
+            an unknown merging.
     """
 
     def __init__(
@@ -57,39 +60,42 @@ class PATNet(AnchorHost):
         *,
         levels: Optional[Sequence[str]] = None,
         guidance: Optional[Callable[[dict[str, int]], SemanticGuidance]] = None,
+        shot_merging: str = "passes",
     ) -> None:
-        super().__init__("patnet", channels, levels, guidance)
+        super().__init__("patnet", channels, levels, guidance, shot_merging)
         self.head = HypercorrelationHead([len(stage) for stage in self.stages])
 
     def encode(
         self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor] = None
     ) -> PATNetContext:
-        """Invert every shot's prototypes and keep the coordinates of its foreground.
+        """Invert every pass's prototypes and keep the coordinates of its foreground.
 
         Args:
             support_features: {level: (B, K, C, h, w)}.
             support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
             text_embedding: (B, T, D), needed with guidance.
         """
-        shape = [support_mask.shape[0], support_mask.shape[1]]
-        mask = support_mask.flatten(0, 1)
-        text = support_features[self.levels[0]].new_zeros([shape[0], 0])
+        batch, shots = support_mask.shape[0], self.shots_per_pass(support_mask.shape[1])
+        mask = support_mask.flatten(0, 1).unflatten(0, [-1, shots])
+        text = support_features[self.levels[0]].new_zeros([batch, 0])
         if self.guidance is not None:
             text = self.guidance.class_text(text_embedding)
-        shot_text = text.repeat_interleave(shape[1], dim=0)
+        pass_text = text.repeat_interleave(mask.shape[0] // batch, dim=0)
         inverse: dict[str, Tensor] = {}
         support: dict[str, Tensor] = {}
         for stage in self.stages:
             first = at_least_float32(support_features[stage[0]])
-            weights = self.mask_weights(mask, [first.shape[3], first.shape[4]], first)
+            weights = self.mask_weights(mask.flatten(0, 1), [first.shape[3], first.shape[4]], first)
+            weights = weights.unflatten(0, [-1, shots])
+            foreground = one_above_another(weights[:, :, :1])
             for level in stage:
-                maps = at_least_float32(support_features[level]).flatten(0, 1)
+                maps = at_least_float32(support_features[level]).flatten(0, 1).unflatten(0, [-1, shots])
                 if self.guidance is not None:
-                    maps = self.guidance.perturb(maps.unsqueeze(1))[:, 0]
-                rows = inverse_rows(self.prototypes(maps, mask, shot_text, weights).flip(1))
-                coordinates = anchor_coordinates(self.host_maps(maps, shot_text), rows)
-                inverse[level] = rows.unflatten(0, shape)
-                support[level] = (coordinates * weights[:, :1]).unflatten(0, shape)
+                    maps = self.guidance.perturb(maps)
+                rows = inverse_rows(self.prototypes(maps, mask, pass_text, weights).flip(1))
+                coordinates = anchor_coordinates(one_above_another(self.host_shots(maps, pass_text)), rows)
+                inverse[level] = rows.unflatten(0, [batch, -1])
+                support[level] = mosaic(coordinates * foreground, shots).unflatten(0, [batch, -1])
         return PATNetContext(inverse, support, text)
 
     def decode(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
@@ -97,20 +103,20 @@ class PATNet(AnchorHost):
         return self.merge_shots(self.shot_logits(features, context))
 
     def shot_logits(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
-        """Segment the query with every shot by itself: {level: (B, C, h, w)} -> (B, K, 2, 2h, 2w)."""
+        """Segment the query in every pass: {level: (B, C, h, w)} -> (B, P, 2, 2h, 2w)."""
         query, support = self.factors(features, context)
         logits = self.head(query, support)
         return logits.unflatten(0, [features[self.levels[0]].shape[0], -1])
 
     def factors(self, features: dict[str, Tensor], context: PATNetContext) -> tuple[list[Tensor], list[Tensor]]:
-        """Thin factors of the correlations of all shots.
+        """Thin factors of the correlations of all passes.
 
         Args:
             features: {level: (B, C, h, w)} of the query.
             context: result of ``encode``, of B episodes, or of one for a batch of queries.
 
         Returns:
-            Per stage, finest first, (B * K, h, w, n, 2) of the query and (B * K, h', w', n, 2) of the support.
+            Per stage, finest first, (B * P, h, w, n, 2) of the query and (B * P, h', w', n, 2) of the support.
         """
         query: list[Tensor] = []
         support: list[Tensor] = []
@@ -161,7 +167,7 @@ class PATNet(AnchorHost):
                 predicted = self.upsample(self.decode(features, context), support_mask[:, shot]).argmax(1, keepdim=True)
             known = torch.where(support_mask[:, shot] == 255, 255.0, predicted.to(features[self.levels[0]].dtype))
             true = self.foreground_prototypes(features, support_mask[:, shot])
-            inverse = {level: context.inverse[level][:, shot] for level in self.levels}
+            inverse = {level: rows[:, shot % rows.shape[1]] for level, rows in context.inverse.items()}
             total = total + self.divergence(true, self.foreground_prototypes(features, known), inverse)
         return total / shots
 
@@ -190,7 +196,8 @@ class PATNet(AnchorHost):
         for shot in range(shots):
             of_shot = {level: support_features[level][:, shot] for level in self.levels}
             true = self.foreground_prototypes(of_shot, support_mask[:, shot])
-            total = total + self.divergence(true, found, {k: v[:, shot] for k, v in context.inverse.items()})
+            inverse = {level: rows[:, shot % rows.shape[1]] for level, rows in context.inverse.items()}
+            total = total + self.divergence(true, found, inverse)
         return total / shots
 
     @torch.jit.unused
