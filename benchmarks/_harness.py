@@ -38,6 +38,8 @@ def compare(
 ) -> dict[str, Any]:
     """Time two ways to the same result in one process, in turn, so that a busy machine hurts both alike.
 
+    Times are those of the processor, on one thread: they don't count the time that other programs take.
+
     Args:
         name: of the row.
         ours: the way of this project.
@@ -110,10 +112,10 @@ def run(benchmark: Callable[..., Rows], description: str | None, *, choices: Seq
 
 
 def _seconds_per_call(call: Callable[[], Any], minimum_s: float) -> float:
-    count, start = 0, time.perf_counter()
+    count, start = 0, time.process_time()
     while True:
         call()
         count += 1
-        passed = time.perf_counter() - start
+        passed = time.process_time() - start
         if passed >= minimum_s:
             return passed / count

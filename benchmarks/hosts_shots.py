@@ -2,8 +2,8 @@
 """What shots and slices cost: five shots against one, and a whole volume with one prompt against slice by slice.
 
 Every shipped host on efficientnet_lite2 at 400 x 400, one thread. "Literal" is what the name of a row says: five
-encodings of one shot, the query of a one-shot prompt, slices that pass backbone and head one at a time, or an episode
-of its own for every slice, support and all.
+encodings of one shot, the query of a one-shot prompt, slices that pass backbone and head one at a time, backbone and
+head by themselves, or an episode of its own for every slice, support and all.
 
 python benchmarks/hosts_shots.py [HOST ...] [--json FILE]
 """
@@ -80,6 +80,10 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     def batch() -> Tensor:
         return segmenter.segment(slices[:BATCH], one)
 
+    def parts() -> Tensor:
+        features = [segmenter.features(each[None]) for each in slices[:BATCH]]
+        return torch.cat([segmenter.segment(each, one, (SIDE, SIDE)) for each in features])
+
     def batch_by_slices() -> Tensor:
         return torch.cat([segmenter.segment(each[None], one) for each in slices[:BATCH]])
 
@@ -96,6 +100,13 @@ def rows_of(name: str) -> list[dict[str, Any]]:
             rounds=5,
         ),
         compare(f"{name}: {BATCH} slices (singly)", batch, batch_by_slices, max_difference=difference, rounds=3),
+        compare(
+            f"{name}: {BATCH} slices singly (backbone, then head)",
+            batch_by_slices,
+            parts,
+            max_difference=(batch_by_slices() - parts()).abs().max().item(),
+            rounds=3,
+        ),
         compare(
             f"{name}: {SLICES} slices (as episodes)",
             volume,

@@ -14,7 +14,7 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 
 from scripts.apps.curves import read_scalars
-from scripts.apps.training_curves import draw_training
+from scripts.apps.training_curves import draw_training, main
 from scripts.networks.backbone import efficientnet_lite2
 
 Run = Callable[..., ConfigWorkflow]
@@ -117,3 +117,19 @@ def test_no_curves_without_validation(tmp_path: Path) -> None:
         log.add_scalar("train_loss", 1.0, 1)
     with pytest.raises(ValueError, match="has no val_loss, class_miou"):
         draw_training(tmp_path)
+
+
+def test_curves_of_several_trainings(tmp_path: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    for name in ("off", "text", "other/text"):
+        with SummaryWriter(tmp_path / name) as log:
+            for epoch in range(3):
+                for tag in ("train_loss", "val_loss", "class_miou"):
+                    log.add_scalar(tag, 1.0 / (epoch + 1), epoch)
+    folders = [str(tmp_path / name) for name in ("off", "text", "other/text")]
+    assert main(folders[:2]) == tmp_path / "off" / "curves.png"
+    with Image.open(main([*folders[:2], "--png", str(tmp_path / "both.png")])) as picture:
+        assert picture.size[0] > picture.size[1] > 300
+    with pytest.raises(ValueError, match="two trainings have one name"):
+        main(folders[1:])
