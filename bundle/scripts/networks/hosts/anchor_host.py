@@ -3,19 +3,20 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import unit_rows
+from scripts.networks.blocks.anchor_transform import inverse_rows, unit_rows
+from scripts.networks.blocks.levels import at_least_float32
 from scripts.networks.blocks.masks import aligned_weights
 from scripts.networks.blocks.mosaic import one_above_another
 from scripts.networks.blocks.pooling import masked_averages
 from scripts.networks.hosts.base import Host, check_levels
 from scripts.networks.semantic_guidance import SemanticGuidance
 
-__all__ = ["AnchorHost", "Anchors", "stages_of"]
+__all__ = ["AnchorHost", "Anchors", "SupportPasses", "stages_of"]
 
 STAGES = ("c3", "c4", "c5")
 """Nominal strides 8, 16 and 32."""
@@ -37,6 +38,19 @@ class Anchors(nn.Module):
     def forward(self) -> Tensor:
         """Unit anchors (2, C)."""
         return unit_rows(self.weight)
+
+
+class SupportPasses(NamedTuple):
+    """A support set as the head sees it: N passes of S shots each, N * S = B * K."""
+
+    maps: dict[str, Tensor]
+    """{level: (N, S, C, h, w)}, guided by the text if the guidance says so."""
+    weights: dict[str, Tensor]
+    """{level: (N, S, 2, h, w)} share of foreground and of background."""
+    inverse: dict[str, Tensor]
+    """{level: (N, 2, C)} rows that give a pixel's coordinates, background first."""
+    text: Tensor
+    """(B, D) text embedding; D = 0 without guidance."""
 
 
 class AnchorHost(Host):
@@ -77,6 +91,38 @@ class AnchorHost(Host):
         self.guidance: Optional[SemanticGuidance] = None
         if guidance is not None:
             self.guidance = guidance({level: channels[level] for level in self.levels})
+
+    def passes(
+        self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor]
+    ) -> SupportPasses:
+        """Arrange a support set in passes, and invert the prototypes of each.
+
+        Args:
+            support_features: {level: (B, K, C, h, w)}.
+            support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
+            text_embedding: (B, T, D), needed with guidance.
+        """
+        batch, shots = support_mask.shape[0], self.shots_per_pass(support_mask.shape[1])
+        mask = support_mask.flatten(0, 1).unflatten(0, [-1, shots])
+        text = support_features[self.levels[0]].new_zeros([batch, 0])
+        if self.guidance is not None:
+            text = self.guidance.class_text(text_embedding)
+        pass_text = text.repeat_interleave(mask.shape[0] // batch, dim=0)
+        own: dict[str, Tensor] = {}
+        shares: dict[str, Tensor] = {}
+        inverse: dict[str, Tensor] = {}
+        for stage in self.stages:
+            first = at_least_float32(support_features[stage[0]])
+            weights = self.mask_weights(mask.flatten(0, 1), [first.shape[3], first.shape[4]], first)
+            weights = weights.unflatten(0, [-1, shots])
+            for level in stage:
+                maps = at_least_float32(support_features[level]).flatten(0, 1).unflatten(0, [-1, shots])
+                if self.guidance is not None:
+                    maps = self.guidance.perturb(maps)
+                own[level] = self.host_shots(maps, pass_text)
+                shares[level] = weights
+                inverse[level] = inverse_rows(self.prototypes(maps, mask, pass_text, weights).flip(1))
+        return SupportPasses(own, shares, inverse, text)
 
     def shots_per_pass(self, shots: int) -> int:
         """How many of an episode's shots the head sees at once: all or one."""

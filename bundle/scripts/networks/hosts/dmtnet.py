@@ -92,37 +92,24 @@ class DMTNet(AnchorHost):
             support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
             text_embedding: (B, T, D), needed with guidance.
         """
-        batch, shots = support_mask.shape[0], self.shots_per_pass(support_mask.shape[1])
-        mask = support_mask.flatten(0, 1).unflatten(0, [-1, shots])
-        text = support_features[self.levels[0]].new_zeros([batch, 0])
-        if self.guidance is not None:
-            text = self.guidance.class_text(text_embedding)
-        pass_text = text.repeat_interleave(mask.shape[0] // batch, dim=0)
+        batch = support_mask.shape[0]
+        passes = self.passes(support_features, support_mask, text_embedding)
         inverse: dict[str, Tensor] = {}
         directions: dict[str, Tensor] = {}
         support: dict[str, Tensor] = {}
-        for stage in self.stages:
-            first = at_least_float32(support_features[stage[0]])
-            weights = self.mask_weights(mask.flatten(0, 1), [first.shape[3], first.shape[4]], first)
-            weights = weights.unflatten(0, [-1, shots])
+        for level in self.levels:
+            rows, weights = passes.inverse[level], passes.weights[level]
+            shots = weights.shape[1]
+            cells, area = cell_prototypes(passes.maps[level].flatten(0, 1), weights.flatten(0, 1).flip(1))
+            cells = one_above_another(cells.unflatten(0, [-1, shots]))
+            area = one_above_another(area.unflatten(0, [-1, shots]))
+            coordinates = anchor_coordinates(one_above_another(passes.maps[level]), rows)
             sides = one_above_another(weights)
-            for level in stage:
-                maps = at_least_float32(support_features[level]).flatten(0, 1).unflatten(0, [-1, shots])
-                if self.guidance is not None:
-                    maps = self.guidance.perturb(maps)
-                own = self.host_shots(maps, pass_text)
-                rows = inverse_rows(self.prototypes(maps, mask, pass_text, weights).flip(1))
-                cells, area = cell_prototypes(own.flatten(0, 1), weights.flatten(0, 1).flip(1))
-                direction = self.local_direction(
-                    one_above_another(cells.unflatten(0, [-1, shots])),
-                    one_above_another(area.unflatten(0, [-1, shots])),
-                )
-                coordinates = anchor_coordinates(one_above_another(own), rows)
-                both = torch.cat([coordinates * sides[:, :1], coordinates * sides[:, 1:]], dim=1)
-                inverse[level] = rows.unflatten(0, [batch, -1])
-                directions[level] = direction.unflatten(0, [batch, -1])
-                support[level] = mosaic(both, shots).unflatten(0, [batch, -1])
-        return DMTNetContext(inverse, directions, support, text)
+            both = torch.cat([coordinates * sides[:, :1], coordinates * sides[:, 1:]], dim=1)
+            inverse[level] = rows.unflatten(0, [batch, -1])
+            directions[level] = self.local_direction(cells, area).unflatten(0, [batch, -1])
+            support[level] = mosaic(both, shots).unflatten(0, [batch, -1])
+        return DMTNetContext(inverse, directions, support, passes.text)
 
     def decode(self, features: dict[str, Tensor], context: DMTNetContext) -> Tensor:
         """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, 2h, 2w) at twice the finest grid."""

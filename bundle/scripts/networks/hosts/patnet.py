@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import anchor_coordinates, correlation_factors, inverse_rows
+from scripts.networks.blocks.anchor_transform import anchor_coordinates, correlation_factors
 from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
 from scripts.networks.blocks.levels import at_least_float32
 from scripts.networks.blocks.mosaic import mosaic, one_above_another
@@ -75,28 +75,17 @@ class PATNet(AnchorHost):
             support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
             text_embedding: (B, T, D), needed with guidance.
         """
-        batch, shots = support_mask.shape[0], self.shots_per_pass(support_mask.shape[1])
-        mask = support_mask.flatten(0, 1).unflatten(0, [-1, shots])
-        text = support_features[self.levels[0]].new_zeros([batch, 0])
-        if self.guidance is not None:
-            text = self.guidance.class_text(text_embedding)
-        pass_text = text.repeat_interleave(mask.shape[0] // batch, dim=0)
+        batch = support_mask.shape[0]
+        passes = self.passes(support_features, support_mask, text_embedding)
         inverse: dict[str, Tensor] = {}
         support: dict[str, Tensor] = {}
-        for stage in self.stages:
-            first = at_least_float32(support_features[stage[0]])
-            weights = self.mask_weights(mask.flatten(0, 1), [first.shape[3], first.shape[4]], first)
-            weights = weights.unflatten(0, [-1, shots])
-            foreground = one_above_another(weights[:, :, :1])
-            for level in stage:
-                maps = at_least_float32(support_features[level]).flatten(0, 1).unflatten(0, [-1, shots])
-                if self.guidance is not None:
-                    maps = self.guidance.perturb(maps)
-                rows = inverse_rows(self.prototypes(maps, mask, pass_text, weights).flip(1))
-                coordinates = anchor_coordinates(one_above_another(self.host_shots(maps, pass_text)), rows)
-                inverse[level] = rows.unflatten(0, [batch, -1])
-                support[level] = mosaic(coordinates * foreground, shots).unflatten(0, [batch, -1])
-        return PATNetContext(inverse, support, text)
+        for level in self.levels:
+            rows, weights = passes.inverse[level], passes.weights[level]
+            coordinates = anchor_coordinates(one_above_another(passes.maps[level]), rows)
+            foreground = coordinates * one_above_another(weights[:, :, :1])
+            inverse[level] = rows.unflatten(0, [batch, -1])
+            support[level] = mosaic(foreground, weights.shape[1]).unflatten(0, [batch, -1])
+        return PATNetContext(inverse, support, passes.text)
 
     def decode(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
         """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, 2h, 2w) at twice the finest grid."""
