@@ -8,6 +8,7 @@ workflow.run()
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from pydoc import locate
@@ -46,23 +47,35 @@ def find_target(name: str, data_root: str | Path) -> Target:
     """Find a data set in a folder that holds several, one sub-folder each.
 
     Args:
-        name: of the data overlay, or of the sub-folder; case doesn't matter.
+        name: of the data overlay, which takes the first of its folders that is there; or of a folder, in upper or
+            lower case, which takes that one only.
         data_root: the folder.
 
     Raises:
-        ValueError: for a name that no target has.
+        ValueError: for a name that no target has, or without ``data_root``.
         FileNotFoundError: when the folder, or the sub-folder, is missing.
     """
+    if not isinstance(data_root, str | Path) or not str(data_root):
+        raise ValueError(
+            f"data_root is {data_root!r}, expected the folder with a sub-folder per data set; set it by --data_root DATA"
+        )
     root = Path(data_root).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"data_root: no folder {root}; expected one with a sub-folder per data set")
     for overlay, folders in TARGETS.items():
-        if name.lower() in (overlay, *(folder.lower() for folder in folders)):
-            for folder in dict.fromkeys((name, *folders)):
-                if (root / folder).is_dir():
-                    return Target(overlay, root / folder)
-            held = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())) or "no folder"
-            raise FileNotFoundError(f"target {name!r}: none of {', '.join(folders)} in {root}, which holds {held}")
+        own = [folder for folder in folders if folder.lower() == name.lower()]
+        if name.lower() != overlay and not own:
+            continue
+        accepted = own if own and name != overlay else folders
+        there = sorted(path.name for path in root.iterdir() if path.is_dir())
+        for folder in (name, *accepted):
+            found = _same_name(folder, there)
+            if found is not None:
+                return Target(overlay, root / found)
+        raise FileNotFoundError(
+            f"target {name!r}: none of {', '.join(dict.fromkeys(accepted))} in {root}, which holds "
+            f"{', '.join(there) or 'no folder'}"
+        )
     raise ValueError(f"unknown target {name!r}; there are {', '.join(TARGETS)} (or the names of their folders)")
 
 
@@ -70,17 +83,19 @@ def find_overlay(kind: str, name: str) -> Path:
     """File of an overlay: a name in ``configs/<kind>/``, or the path of a JSON file of one's own.
 
     Raises:
-        ValueError: for an unknown name; it lists those there are.
+        ValueError: for an unknown name; it lists those there are. Also for a file that isn't JSON.
         FileNotFoundError: for a path without a file.
     """
     if name.endswith(".json"):
-        if not Path(name).is_file():
+        path = Path(name).expanduser()
+        if not path.is_file():
             raise FileNotFoundError(f"no {kind} overlay {name}")
-        return Path(name)
-    path = CONFIGS / kind / f"{name}.json"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in (CONFIGS / kind).glob("*.json")))
-        raise ValueError(f"no {kind} overlay {name!r}; there are {there} (or give the path of a .json file)")
+    else:
+        path = CONFIGS / kind / f"{name}.json"
+        if not path.is_file():
+            there = ", ".join(sorted(file.stem for file in (CONFIGS / kind).glob("*.json")))
+            raise ValueError(f"no {kind} overlay {name!r}; there are {there} (or give the path of a .json file)")
+    _refuse_broken_json(path, kind)
     return path
 
 
@@ -129,3 +144,19 @@ def start(files: Sequence[str], *, run_id: str = "evaluating", **overrides: Any)
     )
     workflow.initialize()
     return workflow
+
+
+def _same_name(name: str, there: Sequence[str]) -> str | None:
+    """The name itself if it is there, or else one that differs in case only."""
+    if name in there:
+        return name
+    return next((each for each in there if each.lower() == name.lower()), None)
+
+
+def _refuse_broken_json(path: Path, kind: str) -> None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{kind} overlay {path} isn't JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{kind} overlay {path} holds a {type(content).__name__}, expected an object of keys")
