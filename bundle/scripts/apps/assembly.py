@@ -57,7 +57,7 @@ def find_target(name: str, data_root: str | Path) -> Target:
     """
     if not isinstance(data_root, str | Path) or not str(data_root):
         raise ValueError(
-            f"data_root is {data_root!r}, expected the folder with a sub-folder per data set; set it by --data_root DATA"
+            f"data_root is {data_root!r}, expected a folder with a sub-folder per data set; set it by --data_root DATA"
         )
     root = Path(data_root).expanduser()
     if not root.is_dir():

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from scripts.apps.assembly import evaluation_files, find_overlay, find_target, has_guidance, start
+from scripts.apps.assembly import CONFIGS, evaluation_files, find_overlay, find_target, has_guidance, start
+from scripts.apps.compare.cell import Cell, run_cell
 from scripts.apps.compare.workflow import checkpoint_of, compare, plan
 
 OPTIONS = {"image_size": 96, "num_episodes": 4}
@@ -169,6 +173,82 @@ def test_missing_weights_name_the_command(tmp_path: Path) -> None:
     assert checkpoint_of("ifa", "off", tmp_path, allow_untrained=True) is None
 
 
+def test_the_command_for_missing_weights_has_files_that_exist(tmp_path: Path) -> None:
+    own = tmp_path / "mine" / "own.json"
+    own.parent.mkdir()
+    shutil.copy(CONFIGS / "hosts" / "ifa.json", own)
+    with pytest.raises(FileNotFoundError) as caught:
+        checkpoint_of(str(own), "minilm", tmp_path, backbone="efficientnet_lite2")
+    words = shlex.split(str(caught.value).partition("allow_untrained): ")[2])
+    files = ast.literal_eval(words[words.index("--config_file") + 1])
+    assert files == [
+        "configs/train.json",
+        str(own),
+        "configs/data/voc2012.json",
+        "configs/backbones/efficientnet_lite2.json",
+        "configs/text/minilm.json",
+    ]
+    assert all((CONFIGS.parent / file).is_file() for file in files)
+    assert words[-1] == str(tmp_path / "own-minilm")
+
+
+@pytest.mark.parametrize("content", [b"no weights", b""])
+def test_a_damaged_checkpoint_is_named_before_anything_runs(data_root: Path, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "trained" / "prototype-off" / "checkpoints" / "best.pt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path} can't be read as a checkpoint"):
+        compare(tmp_path / "out", **settings(data_root, text=["off"], ckpt_root=tmp_path / "trained"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["hosts", "text", "refinement"])
+def test_a_broken_overlay_is_named_before_anything_runs(data_root: Path, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "broken.json"
+    file.write_text('{"host_name": ')
+    with pytest.raises(ValueError, match=f"{kind} overlay {file} isn't JSON"):
+        compare(tmp_path / "out", **settings(data_root, **{kind: [str(file)]}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_hosts_and_targets_of_one_name_have_cells_and_lines_of_their_own(data_root: Path, tmp_path: Path) -> None:
+    for folder in ("CHEST", "chest_xray"):
+        shutil.copytree(data_root / "CHEST", tmp_path / "data" / folder)
+    own = tmp_path / "mine" / "matching.json"
+    own.parent.mkdir()
+    shutil.copy(CONFIGS / "hosts" / "matching.json", own)
+    changes = {"hosts": ["matching", str(own)], "targets": ["CHEST", "chest_xray"], "text": ["off"]}
+    compare(tmp_path / "out", **settings(tmp_path / "data", **changes))
+    combinations = {(target, host) for target in ("CHEST", "chest_xray") for host in ("matching", "mine_matching")}
+    assert {(row["target"], row["host"]) for row in rows_of(tmp_path / "out")} == combinations
+    assert [row["num_masks"] for row in rows_of(tmp_path / "out")] == ["4"] * 4
+    cells = {f"{target}-{host}-off-off-1shot-seed0" for target, host in combinations}
+    assert {path.name for path in (tmp_path / "out" / "cells").iterdir()} == cells
+    figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert figures == {"matching-off-1shot.png", "mine_matching-off-1shot.png"}
+
+
+def test_cells_of_another_run_are_not_reported(
+    finished: Path, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, tmp_path / "out")
+    before = (tmp_path / "out" / "table.md").read_text()
+    victim = tmp_path / "out" / "cells" / "chest_xray-prototype-off-off-1shot-seed0"
+
+    def run_beside_another(cell: Cell, folder: Path, *arguments: Any, **named: Any) -> bool:
+        ran = run_cell(cell, folder, *arguments, **named)
+        if folder == victim:
+            record = json.loads((folder / "cell.json").read_text())
+            record["identity"]["options"] = {"image_size": 64}
+            (folder / "cell.json").write_text(json.dumps(record))
+        return ran
+
+    monkeypatch.setattr("scripts.apps.compare.workflow.run_cell", run_beside_another)
+    with pytest.raises(ValueError, match=rf"{victim.name} \(other options\)\. Give every comparison an output_dir"):
+        compare(tmp_path / "out", **settings(data_root))
+    assert (tmp_path / "out" / "table.md").read_text() == before
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -176,10 +256,27 @@ def test_missing_weights_name_the_command(tmp_path: Path) -> None:
         ({"targets": "CHEST"}, ValueError, "targets must be a list.*'CHEST'"),
         ({"hosts": ["unet"]}, ValueError, "no hosts overlay 'unet'; there are aligned_matching"),
         ({"targets": ["BRATS"]}, ValueError, "unknown target 'BRATS'; there are isic2018"),
-        ({"targets": ["ISIC"]}, FileNotFoundError, "none of ISIC, .*which holds CHEST"),
+        ({"targets": ["ISIC"]}, FileNotFoundError, "none of ISIC in .*which holds CHEST"),
         ({"data_root": "/nowhere"}, FileNotFoundError, "data_root: no folder /nowhere"),
         ({"hosts": ["matching"], "text": ["minilm"]}, ValueError, "'matching' can't hold a text"),
         ({"hosts": ["mine.json"]}, FileNotFoundError, "no hosts overlay mine.json"),
+        ({"data_root": None}, ValueError, "data_root is None.*--data_root DATA"),
+        ({"num_shots": 5}, ValueError, "num_shots must be a list with at least one entry, got 5"),
+        ({"num_shots": [1.5]}, ValueError, r"num_shots has the entry 1\.5, expected whole numbers from 1 on"),
+        ({"num_shots": ["a"]}, ValueError, "num_shots has the entry 'a', expected whole numbers"),
+        ({"num_shots": [True]}, ValueError, "num_shots has the entry True, expected whole numbers"),
+        ({"num_shots": [0]}, ValueError, "num_shots has the entry 0, expected whole numbers from 1 on"),
+        ({"num_shots": [1, 1]}, ValueError, "num_shots has 1 and 1, .*leave one out"),
+        ({"seeds": [0, -1]}, ValueError, "seeds has the entry -1, expected whole numbers from 0 on"),
+        ({"seeds": None}, ValueError, "seeds must be a list with at least one entry, got None"),
+        ({"targets": ["CHEST", None]}, ValueError, "targets has the entry None, expected names"),
+        ({"hosts": [None]}, ValueError, "hosts has the entry None, expected names"),
+        ({"text": [3]}, ValueError, "text has the entry 3, expected names"),
+        ({"refinement": [None]}, ValueError, "refinement has the entry None, expected names"),
+        ({"backbone": 5}, ValueError, "backbone has the entry 5, expected names"),
+        ({"backbone": "vgg"}, ValueError, "no backbones overlay 'vgg'; there are"),
+        ({"targets": ["CHEST", "chest_xray"]}, ValueError, "targets 'CHEST' and 'chest_xray' are both .*CHEST"),
+        ({"hosts": ["matching", "matching"]}, ValueError, "hosts has 'matching' and 'matching', .*leave one out"),
     ],
 )
 def test_bad_settings(

@@ -8,28 +8,37 @@ A cell is an evaluation of the bundle's own, in a folder of its own. Beside ``su
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 from monai.transforms import Compose
 
-from scripts.apps.assembly import CONFIGS, Target, evaluation_files, start
+from scripts.apps.assembly import Target, evaluation_files, start
 from scripts.apps.atomic import replace_when_done, write_json
 from scripts.apps.peak_memory import peak_mib
 from scripts.data.items import expand_items, item_id
 
-__all__ = ["Cell", "run_cell"]
+from .identity import code_digest, config_digests, file_digest, listing_digest, named_files
+
+__all__ = ["Cell", "Labels", "read_record", "run_cell"]
 
 logger = logging.getLogger(__name__)
+
+
+class Labels(NamedTuple):
+    """What target and overlays of a cell are called in folders, tables and figures."""
+
+    target: str
+    host: str
+    text: str
+    refinement: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Cell:
         checkpoint: trained weights; None for a host without any.
         backbone: backbone overlay; None for the default.
         options: further values of the evaluation, such as ``image_size``.
+        own_labels: None where the names of overlays (or of their files) tell the cells of a comparison apart.
     """
 
     host: str
@@ -57,12 +67,18 @@ class Cell:
     checkpoint: Path | None = None
     backbone: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    own_labels: Labels | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """What the cell's parts are called."""
+        stems = (Path(name).stem for name in (self.host, self.text, self.refinement))
+        return self.own_labels or Labels(self.target.overlay, *stems)
 
     @property
     def name(self) -> str:
         """Name of the cell's folder."""
-        parts = (self.target.overlay, Path(self.host).stem, Path(self.text).stem, Path(self.refinement).stem)
-        return "-".join((*parts, f"{self.num_shots}shot", f"seed{self.seed}"))
+        return "-".join((*self.labels, f"{self.num_shots}shot", f"seed{self.seed}"))
 
     @property
     def files(self) -> list[str]:
@@ -74,31 +90,45 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on."""
         return {
-            "configs": {Path(file).stem: _sha256(Path(file)) for file in self.files},
-            "code": _code_digest(),
-            "data": _listing_digest(self.target.dataset_dir),
-            "checkpoint": None if self.checkpoint is None else _sha256(self.checkpoint),
+            "configs": config_digests(self.files),
+            "files": named_files(self.files, dataset_dir=str(self.target.dataset_dir)),
+            "code": code_digest(),
+            "data": listing_digest(self.target.dataset_dir),
+            "checkpoint": None if self.checkpoint is None else file_digest(self.checkpoint),
             "num_shots": self.num_shots,
             "seed": self.seed,
             "options": dict(self.options),
         }
 
 
-def run_cell(cell: Cell, folder: Path, *, feature_cache_dir: Path, device: str | None = None) -> bool:
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Read ``cell.json``; None where no cell was finished."""
+    try:
+        record = json.loads((folder / "cell.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return record if isinstance(record, dict) and "identity" in record else None
+
+
+def run_cell(
+    cell: Cell, folder: Path, identity: Mapping[str, Any], *, feature_cache_dir: Path, device: str | None = None
+) -> bool:
     """Evaluate a cell, unless its folder holds the finished result of the same identity.
 
     Args:
         cell: what to evaluate.
         folder: where its files go.
+        identity: the cell's, as planned.
         feature_cache_dir: where backbone features are shared between cells.
         device: as in the evaluation; None lets it choose.
 
     Returns:
         Whether it was evaluated now.
     """
-    identity, record = cell.identity(), folder / "cell.json"
-    if record.is_file() and json.loads(record.read_text())["identity"] == json.loads(json.dumps(identity)):
+    finished = read_record(folder)
+    if finished is not None and finished["identity"] == json.loads(json.dumps(identity)):
         return False
+    record = folder / "cell.json"
     record.unlink(missing_ok=True)
     logger.info("evaluating %s", cell.name)
     workflow = start(
@@ -116,6 +146,8 @@ def run_cell(cell: Cell, folder: Path, *, feature_cache_dir: Path, device: str |
     costs = _measure_first(workflow, folder / "first.npz")
     workflow.finalize()
     description = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(cell).items()}
+    del description["own_labels"]
+    description["labels"] = cell.labels._asdict()
     description["target"] = {"overlay": cell.target.overlay, "dataset_dir": str(cell.target.dataset_dir)}
     write_json(record, {"cell": description, **costs, "identity": identity})
     gc.collect()
@@ -160,29 +192,3 @@ def _picture(workflow: ConfigWorkflow, name: str) -> np.ndarray:
     items = expand_items(workflow.parser.get_parsed_content("eval_datalist"))
     (item,) = (item for item in items if item_id(item) == name)
     return np.asarray(Compose(workflow.parser.get_parsed_content("load_transforms"))(item)["image"])
-
-
-@lru_cache
-def _code_digest() -> str:
-    """Hash of the bundle's Python sources: other code may give other results."""
-    root = CONFIGS.parent / "scripts"
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-@lru_cache
-def _listing_digest(folder: Path) -> str:
-    """Hash of the names, sizes and times of all files in a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            status = path.stat()
-            digest.update(f"{path.relative_to(folder).as_posix()} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -38,9 +38,9 @@ def draw_examples(folders: Iterable[Path], output_dir: Path) -> list[Path]:
         if not (folder / "first.npz").is_file():
             continue
         cell = json.loads((folder / "cell.json").read_text())["cell"]
-        key = (Path(cell["host"]).stem, Path(cell["refinement"]).stem, cell["num_shots"])
-        rows = figures.setdefault(key, {})
-        rows.setdefault(cell["target"]["overlay"], {}).setdefault(Path(cell["text"]).stem, folder / "first.npz")
+        labels = cell["labels"]
+        rows = figures.setdefault((labels["host"], labels["refinement"], cell["num_shots"]), {})
+        rows.setdefault(labels["target"], {}).setdefault(labels["text"], folder / "first.npz")
     return [_draw(*key, rows, output_dir) for key, rows in figures.items()]
 
 

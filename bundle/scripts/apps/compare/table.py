@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.apps.atomic import write_csv, write_json, write_text
 from scripts.apps.report import markdown_table
-from scripts.metrics.bootstrap import Interval, paired_differences, summarise
+from scripts.metrics.bootstrap import Interval
 from scripts.metrics.segmentation import CaseRow, OverlapCounts
+
+from .cell import Labels, read_record
+from .pooled_seeds import paired_difference, summarise_seeds
 
 __all__ = ["Entry", "read_entries", "write_tables"]
 
@@ -61,9 +64,18 @@ class Entry:
         }
 
 
-def write_tables(folders: Iterable[Path], output_dir: Path) -> Path:
-    """Write ``table.csv``, ``table.json`` and ``table.md`` of finished cells; return the last."""
-    entries = read_entries(folders)
+def write_tables(planned: Mapping[Path, Mapping[str, Any]], output_dir: Path) -> Path:
+    """Write ``table.csv``, ``table.json`` and ``table.md`` of finished cells; return the last.
+
+    Args:
+        planned: folder of a cell -> its identity, as planned.
+        output_dir: gets the files.
+
+    Raises:
+        ValueError: for cells that are not the planned ones: another run wrote into the same folder.
+    """
+    _refuse_others(planned)
+    entries = read_entries(planned)
     rows = [entry.row() for entry in entries]
     write_csv(output_dir / "table.csv", rows, tuple(rows[0]))
     write_json(output_dir / "table.json", rows)
@@ -82,21 +94,38 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
         groups.setdefault(result.key, []).append(result)
     entries = []
     for key, results in groups.items():
-        rows = [row for result in results for row in result.rows]
+        rows = {result.seed: result.rows for result in results}
         metric = results[0].metric
         change = None
         without = groups.get((*key[:2], "off", *key[3:]))
         if key[2] != "off" and without is not None:
             if [result.episodes for result in results] != [result.episodes for result in without]:
                 raise ValueError(f"{key} was not evaluated on the episodes of its counterpart without text")
-            change = paired_differences(rows, [row for result in without for row in result.rows])[metric]
+            change = paired_difference(rows, {result.seed: result.rows for result in without}, metric)
         masks = sum(result.num_masks for result in results)
         peaks = [result.peak_mib for result in results if result.peak_mib is not None]
-        seconds = sum(row.seconds for row in rows) / max(1, masks)
-        entries.append(
-            Entry(key, metric, summarise(rows)[metric], change, seconds, max(peaks) if peaks else None, masks)
-        )
+        seconds = sum(row.seconds for result in results for row in result.rows) / max(1, masks)
+        value = summarise_seeds(rows, metric)
+        entries.append(Entry(key, metric, value, change, seconds, max(peaks) if peaks else None, masks))
     return entries
+
+
+def _refuse_others(planned: Mapping[Path, Mapping[str, Any]]) -> None:
+    problems = []
+    for folder, identity in planned.items():
+        record = read_record(folder)
+        found, expected = (record or {}).get("identity", {}), json.loads(json.dumps(identity))
+        if record is None:
+            problems.append(f"{folder.name} (not finished)")
+        elif found != expected:
+            differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+            problems.append(f"{folder.name} (other {', '.join(differing)})")
+    if problems:
+        raise ValueError(
+            f"{next(iter(planned)).parent} holds cells that are not those of this comparison, as another run writes "
+            f"there: {'; '.join(problems)}. Give every comparison an output_dir of its own, or run this one again "
+            "when the other has ended"
+        )
 
 
 class _Result:
@@ -106,23 +135,20 @@ class _Result:
         record = json.loads((folder / "cell.json").read_text())
         summary = json.loads((folder / "summary.json").read_text())
         cell = record["cell"]
-        self.key = (
-            cell["target"]["overlay"],
-            *(Path(cell[name]).stem for name in ("host", "text", "refinement")),
-            cell["num_shots"],
-        )
+        self.key = (*Labels(**cell["labels"]), cell["num_shots"])
+        self.seed: int = cell["seed"]
         self.peak_mib: float | None = record["peak_mib"]
         self.metric = "mean_dice" if summary["protocol"] in _OF_VOLUMES else "class_miou"
         self.episodes: str = summary["episode_list_sha256"]
         tasks = json.loads((folder / "episode_list.json").read_text())["tasks"]
         self.num_masks = sum(len(task.get("query", ("volume",))) for task in tasks)
         with (folder / "cases.csv").open(newline="") as file:
-            self.rows = [_case_row(line, cell["seed"]) for line in csv.DictReader(file)]
+            self.rows = [_case_row(line) for line in csv.DictReader(file)]
 
 
-def _case_row(line: dict[str, str], seed: int) -> CaseRow:
+def _case_row(line: dict[str, str]) -> CaseRow:
     counts = OverlapCounts(int(line["intersection"]), int(line["union"]), int(line["union"]))
-    return CaseRow(line["class_name"], f"{line['case_id']} (seed {seed})", counts, seconds=float(line["seconds"]))
+    return CaseRow(line["class_name"], line["case_id"], counts, seconds=float(line["seconds"]))
 
 
 def _markdown(entries: Iterable[Entry]) -> str:
