@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -179,6 +181,28 @@ def test_fingerprint_tells_weights_apart_and_not_levels(lite2: TimmBackbone, res
     other = efficientnet_lite2().select(("c4",))
     next(other.body.parameters()).data += 1e-3
     assert first != other.fingerprint()
+
+
+def test_fingerprint_and_name_tell_geometries_apart(resnet_file: str) -> None:
+    """Or a cache would give one network the maps of another, and a checkpoint load where its features mean less."""
+    variants: list[dict[str, Any]] = [
+        {},
+        {"output_stride": 32},
+        {"output_stride": 32, "stride_in_1x1": True},
+        {"block_relu": False},
+        {"last_relu": False},
+    ]
+    backbones = [resnet50(resnet_file, **options).select(("c3",)) for options in variants]
+    assert len({backbone.fingerprint() for backbone in backbones}) == len(variants)
+    assert [backbone.name for backbone in backbones] == [
+        "resnet50",
+        "resnet50, output stride 32",
+        "resnet50, output stride 32, stride in 1x1",
+        "resnet50, sums before ReLU",
+        "resnet50, no last ReLU",
+    ]
+    plain, dilated = (timm_backbone("resnet18", pretrained=False, output_stride=stride) for stride in (None, 16))
+    assert dilated.name == "resnet18, output stride 16" != plain.name
 
 
 def test_any_timm_name() -> None:

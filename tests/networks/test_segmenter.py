@@ -236,5 +236,8 @@ def test_errors(segmenter: Segmenter) -> None:
         segmenter(image, support_image, support_label.repeat(1, 2, 1, 1, 1))
     with pytest.raises(ValueError, match=r"text_embedding must be \(2, T, D\)"):
         segmenter(image, support_image, support_label, torch.zeros(2, 5))
+    prompt = segmenter.encode_prompt(support_image, support_label)
+    with pytest.raises(ValueError, match="a prompt of 2 episodes can't serve 3 queries"):
+        segmenter.segment(image[:1].expand(3, -1, -1, -1), prompt)
     with pytest.raises(ValueError, match="levels \\['c4'\\] are missing"):
         segmenter({"c3": torch.zeros(2, 1, 4, 4)}, support_image, support_label)

@@ -38,7 +38,8 @@ class TimmBackbone(nn.Module):
 
     Args:
         network: a timm model that carries its weights.
-        name: shown in reports and stored in checkpoints.
+        name: of network and geometry, such as its strides: shown in reports, stored in checkpoints and, with the two
+            kinds of ReLU below, what tells cached features apart.
         stages: level name -> sequence of module names, the blocks of that level's stage in order; the last one gives
             the level itself, the others ``<level>.<index>``.
         mean: per channel, of images in [0, 1].
@@ -65,7 +66,7 @@ class TimmBackbone(nn.Module):
         missing: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.name = name
+        self.name = name + ("" if last_relu else ", no last ReLU") + ("" if block_relu else ", sums before ReLU")
         self.last_relu = last_relu
         self.block_relu = block_relu
         self.mean: Tensor
@@ -137,8 +138,7 @@ class TimmBackbone(nn.Module):
             A hexadecimal SHA-256.
         """
         levels = "" if self.last_relu else str(self.levels)
-        kind = "" if self.block_relu else " sums"
-        digest = hashlib.sha256(f"{self.name} {levels}{kind}".encode())
+        digest = hashlib.sha256(f"{self.name} {levels}".encode())
         tensors = {**self._source[0].state_dict(), "mean": self.mean, "std": self.std}
         for key, value in tensors.items():
             if key in self._missing:
@@ -266,9 +266,9 @@ def resnet50(
         for layer in (network.layer2, network.layer3, network.layer4):
             layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, (1, 1)
     stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 5)}
-    return TimmBackbone(
-        network, name="resnet50", stages=stages, last_relu=last_relu, block_relu=block_relu, missing=missing
-    )
+    name = "resnet50" + ("" if output_stride == 8 else f", output stride {output_stride}")
+    name += ", stride in 1x1" if stride_in_1x1 else ""
+    return TimmBackbone(network, name=name, stages=stages, last_relu=last_relu, block_relu=block_relu, missing=missing)
 
 
 def timm_backbone(
@@ -309,6 +309,7 @@ def timm_backbone(
                 stages[level] = [_resolve(network, module)]
     if not stages:
         raise ValueError(f"timm model {name!r} has no map at stride 4, 8, 16 or 32")
+    name += "" if output_stride is None else f", output stride {output_stride}"
     return TimmBackbone(network, name=name, stages=stages, mean=mean, std=std, missing=missing)
 
 
@@ -333,12 +334,13 @@ def load_in_order(network: nn.Module, state: Mapping[str, Tensor], source: str |
         old.copy_(new)
 
 
-def load_by_name(network: nn.Module, path: str | Path) -> list[str]:
+def load_by_name(network: nn.Module, path: str | Path, *, ignored: tuple[str, ...] = ()) -> list[str]:
     """Load a weight file whose names are the network's.
 
     Args:
         network: receives the tensors; the classifier may be absent.
         path: ``.safetensors``, or a file that ``torch.load`` reads with ``weights_only``.
+        ignored: beginnings of the names of what the file may hold beyond the network.
 
     Returns:
         Names of the parameters that the file lacks.
@@ -356,6 +358,7 @@ def load_by_name(network: nn.Module, path: str | Path) -> list[str]:
         state = load_file(path)
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    state = {key: value for key, value in state.items() if not key.startswith(ignored)}
     own = network.state_dict()
     unknown = [key for key in state if key not in own]
     if unknown:

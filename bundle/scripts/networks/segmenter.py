@@ -123,8 +123,8 @@ class Segmenter(nn.Module):
             The prompt, for ``segment``.
 
         Raises:
-            ValueError: when shapes don't fit each other, or no support mask has foreground and no text is given; with
-                an adaptation, for several episodes.
+            ValueError: when shapes don't fit each other, or no support mask has foreground; with an adaptation, for
+                several episodes.
         """
         support_features = self._support_features(support_image)
         if self.adaptation is None or self.training:
@@ -169,10 +169,19 @@ class Segmenter(nn.Module):
 
         Returns:
             (B, 2, H, W) logits, background first.
+
+        Raises:
+            ValueError: for a prompt of another number of episodes, or a refinement without images.
         """
         features = self.features(image) if isinstance(image, Tensor) else image
         batch_size = next(iter(features.values())).shape[0]
-        if _batch_size(prompt) != batch_size:
+        episodes = _batch_size(prompt)
+        if episodes not in (1, batch_size):
+            raise ValueError(
+                f"a prompt of {episodes} episodes can't serve {batch_size} queries: it needs one episode per query, or "
+                "one for all"
+            )
+        if episodes != batch_size:
             prompt = prompt.expand(batch_size)
         levels = self._levels(features)
         logits = with_parameters(self.host, prompt.adapted or {}, lambda host: host.decode(levels, prompt.host))
