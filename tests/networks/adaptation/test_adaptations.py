@@ -157,6 +157,11 @@ class Disconnected(SelfMatching):
         return lambda host, step: torch.ones((), requires_grad=True)
 
 
+class WithoutGraph(SelfMatching):
+    def loss_of_step(self, segmenter: Segmenter, support: Any) -> Callable[[Any, int], Tensor]:
+        return lambda host, step: torch.ones(())
+
+
 def test_errors(make_segmenter: Any, episode: Any) -> None:
     _, images, labels = episode
     optimizer = partial(torch.optim.SGD, lr=0.1)
@@ -168,6 +173,8 @@ def test_errors(make_segmenter: Any, episode: Any) -> None:
         make_segmenter(ifa, augmented(1)).encode_prompt(
             images.expand(2, -1, -1, -1, -1), labels.expand(2, -1, -1, -1, -1)
         )
+    with pytest.raises(ValueError, match=r"WithoutGraph doesn't reach what it tunes: neck\.mix\.weight"):
+        make_segmenter(ifa, WithoutGraph(optimizer, steps=1)).encode_prompt(images, labels)
     with pytest.raises(ValueError, match=r"doesn't reach what it tunes: neck\.mix\.weight"):
         make_segmenter(ifa, Disconnected(optimizer, steps=1)).encode_prompt(images, labels)
     with pytest.raises(NotImplementedError, match="host IFA has no fine-tuning of its own"):

@@ -81,6 +81,14 @@ def test_rescaled_text_prototypes_have_the_hosts_length(episode: dict[str, torch
     torch.testing.assert_close(fused.norm(dim=2), episode["host_prototypes"].norm(dim=2))
 
 
+def test_rescaling_a_zero_prototype_keeps_gradients_finite(episode: dict[str, torch.Tensor]) -> None:
+    prototypes = torch.zeros_like(episode["host_prototypes"]).requires_grad_()
+    fused = make(rescale=True).fuse(**{**episode, "host_prototypes": prototypes})
+    fused.square().sum().backward()
+    assert torch.isfinite(prototypes.grad).all()  # type: ignore[arg-type]
+    assert fused.abs().max() < 1e-5
+
+
 def test_a_learned_alpha_starts_where_it_is_told_and_learns(episode: dict[str, torch.Tensor]) -> None:
     guidance = make(alpha=0.3, learn_alpha=True)
     torch.testing.assert_close(guidance.fuse(**episode), make(alpha=0.3).fuse(**episode))

@@ -7,7 +7,7 @@ the prompt, which lends them to the host while it answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -84,7 +84,9 @@ class Adaptation:
             loss = self.loss_of_step(segmenter, support) if self.steps else None
             for step in range(self.steps):
                 total = with_parameters(host, tuned, lambda host, step=step: loss(host, step))  # type: ignore[misc]
-                gradients = torch.autograd.grad(total, values, allow_unused=True)
+                gradients: Sequence[Tensor | None] = [None]
+                if total.requires_grad:
+                    gradients = torch.autograd.grad(total, values, allow_unused=True)
                 if all(gradient is None for gradient in gradients):
                     raise ValueError(
                         f"the loss of {type(self).__name__} doesn't reach what it tunes: {', '.join(tuned)}"

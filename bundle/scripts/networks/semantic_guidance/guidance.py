@@ -186,8 +186,9 @@ class SemanticGuidance(nn.Module):
         sides = text_prototypes.shape[1]
         own = host_prototypes[:, :sides]
         if self.rescale:
-            length = own.square().sum(2, keepdim=True) / text_prototypes.square().sum(2, keepdim=True).clamp_min(1e-12)
-            text_prototypes = text_prototypes * length.sqrt()
+            ratio = own.square().sum(2, keepdim=True) / text_prototypes.square().sum(2, keepdim=True).clamp_min(1e-12)
+            # A root has no finite gradient at zero, where the host's prototype is zero.
+            text_prototypes = text_prototypes * ratio.clamp_min(1e-12).sqrt()
         share = self.text_share(own)
         fused = torch.where(is_present.unsqueeze(2), (1.0 - share) * own + share * text_prototypes, own)
         return torch.cat([fused, host_prototypes[:, sides:]], dim=1)
