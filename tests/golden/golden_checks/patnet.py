@@ -152,9 +152,9 @@ def compare_fine_tuning(case: Case, host: PATNet, inputs: Inputs, context: PATNe
     if not any("finetune" in name or name.startswith("query_proto") for name in case.tensors):
         return
     levels = host.stages[0]
-    found = host.foreground_prototypes(inputs.query, inputs.query_mask)
+    found = host.foreground_prototypes(inputs.query, inputs.query_mask, context.text)
     support, mask = inputs.shot(0)
-    true = host.foreground_prototypes({name: maps[:, 0] for name, maps in support.items()}, mask[:, 0])
+    true = host.foreground_prototypes({name: maps[:, 0] for name, maps in support.items()}, mask[:, 0], context.text)
     case.compare({"query_proto_f_first4": torch.stack([found[level] for level in levels], dim=1)})
     inverse = {level: rows[:, 0] for level, rows in context.inverse.items()}
     divergence = host.divergence({level: true[level] for level in levels}, found, inverse)

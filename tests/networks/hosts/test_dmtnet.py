@@ -79,6 +79,18 @@ def test_a_mosaic_is_one_pass(make_episode: Any, channels: Any, is_guided: bool)
     assert torch.equal(alone, expected)
 
 
+def test_empty_shots_have_no_tile(make_episode: Any, channels: Any) -> None:
+    torch.manual_seed(0)
+    query, support, masks = make_episode(1, 4)
+    masks = masks.clone()
+    masks[0, [0, 2]] = 0
+    host = DMTNet(channels, shot_merging="mosaic").eval()
+    kept = [1, 3]
+    alone = host.encode({level: maps[:, kept] for level, maps in support.items()}, masks[:, kept])
+    together = host.encode(support, masks[:, :4])
+    torch.testing.assert_close(host.decode(query, together), host.decode(query, alone), rtol=1e-4, atol=1e-5)
+
+
 def literal_correlation(host: DMTNet, level: str, query: Tensor, support: Tensor, mask: Tensor, side: int) -> Tensor:
     """As in the paper: pseudo-inverses, transformed maps, cosine of all pairs: (B, h, w, h', w')."""
     share = F.interpolate(mask, support.shape[2:], mode="bilinear", align_corners=True)

@@ -102,6 +102,24 @@ def test_a_mosaic_is_one_pass(make_episode: Any, channels: Any, is_guided: bool)
         assert not torch.allclose(host.decode(query, host.encode(changed, masks[:, :5], text)), logits)
 
 
+def test_empty_shots_have_no_tile(make_episode: Any, channels: Any) -> None:
+    """A mosaic of shots of which all but some are empty is the mosaic of these; of empty ones alone it is finite."""
+    torch.manual_seed(0)
+    query, support, masks = make_episode(2, 5)
+    masks = masks.clone()
+    masks[0, [0, 2, 3, 4]] = 0
+    masks[1, [1, 2]] = 0
+    host = PATNet(channels, shot_merging="mosaic")
+    logits = host.decode(query, host.encode(support, masks[:, :5]))
+    for episode, kept in ((0, [1]), (1, [0, 3, 4])):
+        one = slice(episode, episode + 1)
+        context = host.encode({k: v[one, kept] for k, v in support.items()}, masks[one, kept])
+        alone = host.decode({level: maps[one] for level, maps in query.items()}, context)
+        torch.testing.assert_close(logits[one], alone, rtol=1e-4, atol=1e-5)
+    nothing = host.decode(query, host.encode(support, torch.zeros_like(masks[:, :5])))
+    assert torch.isfinite(nothing).all()
+
+
 def test_shots_that_are_alike_keep_the_transform_of_one(make_episode: Any, channels: Any) -> None:
     torch.manual_seed(0)
     _, support, masks = make_episode(1, 1)
@@ -266,20 +284,26 @@ def test_divergence_of_transformed_prototypes(channels: Any) -> None:
 @pytest.mark.parametrize("shot_merging", ["passes", "mosaic"])
 def test_adaptation_loss_reaches_the_anchors_alone(make_episode: Any, channels: Any, shot_merging: str) -> None:
     torch.manual_seed(1)
-    query, support, masks = make_episode(2, 2)
+    _, support, masks = make_episode(2, 2)
     host = PATNet(channels, shot_merging=shot_merging)
-    context = host.encode(support, masks[:, :2])
-    for loss in (
-        host.adaptation_loss(support, masks[:, :2], context),
-        host.query_adaptation_loss(query, support, masks[:, :2], context),
-    ):
-        host.zero_grad()
-        loss.backward()
-        moved = {name for name, value in host.named_parameters() if value.grad is not None}
-        assert moved == {f"anchors.{index}.weight" for index in range(3)}
-        assert all(parameter.grad.abs().sum() > 0 for parameter in host.adaptable_parameters())
+    host.adaptation_loss(support, masks[:, :2], host.encode(support, masks[:, :2])).backward()
+    moved = {name for name, value in host.named_parameters() if value.grad is not None}
+    assert moved == {f"anchors.{index}.weight" for index in range(3)}
+    assert all(parameter.grad.abs().sum() > 0 for parameter in host.adaptable_parameters())
     released = ReleasedPATNet(channels)
     assert not released.adaptation_loss(support, masks[:, :2], released.encode(support, masks[:, :2])).requires_grad
+
+
+def test_adaptation_compares_the_maps_that_were_transformed(make_episode: Any, channels: Any) -> None:
+    """The support's own foreground prototype has the coordinates (0, 1), with guided maps too."""
+    torch.manual_seed(0)
+    _, support, masks = make_episode(1, 1)
+    host = PATNet(channels, guidance=guidance(use_guided_features=True, alpha=0.0))
+    context = host.encode(support, masks[:, :1], torch.randn(1, 1, TEXT_DIM))
+    features = {level: maps[:, 0] for level, maps in support.items()}
+    for level, prototype in host.foreground_prototypes(features, masks[:, 0], context.text).items():
+        coordinates = (context.inverse[level][:, 0] @ prototype.unsqueeze(2)).squeeze(2) / prototype.norm()
+        torch.testing.assert_close(coordinates, torch.tensor([[0.0, 1.0]]), rtol=0, atol=1e-3)
 
 
 def test_adaptation_lowers_its_loss(make_episode: Any, channels: Any) -> None:

@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from scripts.networks.blocks.mosaic import one_above_another
 from scripts.networks.blocks.pooling import masked_averages
 from scripts.networks.hosts.base import Host, check_levels
 from scripts.networks.semantic_guidance import SemanticGuidance
+
+if TYPE_CHECKING:
+    from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
 
 __all__ = ["AnchorHost", "Anchors", "SupportPasses", "stages_of"]
 
@@ -49,6 +52,8 @@ class SupportPasses(NamedTuple):
     """{level: (N, S, 2, h, w)} share of foreground and of background."""
     inverse: dict[str, Tensor]
     """{level: (N, 2, C)} rows that give a pixel's coordinates, background first."""
+    is_used: Tensor
+    """(N, S) bool, False for shots that don't count."""
     text: Tensor
     """(B, D) text embedding; D = 0 without guidance."""
 
@@ -62,7 +67,8 @@ class AnchorHost(Host):
         levels: blocks of the stages c3, c4 and c5, such as ``c4.2``; None takes all that ``channels`` names.
         guidance: factory ``guidance(channels) -> SemanticGuidance``; None for none.
         shot_merging: ``passes``: every shot answers by itself, as published, and a query costs K times what it costs
-            with one; ``mosaic``: all shots share one transform and lie as tiles on the grid of one.
+            with one; ``mosaic``: all shots share one transform and lie as tiles on the grid of one, in their order.
+            Shots with an empty mask don't count there, unless an episode has no other.
 
     Raises:
         ValueError: for levels that the backbone lacks, a stage without any, blocks of different width in a stage, or
@@ -70,6 +76,8 @@ class AnchorHost(Host):
     """
 
     align_corners: bool = True
+    if TYPE_CHECKING:  # TorchScript doesn't take a module as the type of an attribute
+        head: HypercorrelationHead
 
     def __init__(
         self,
@@ -104,6 +112,9 @@ class AnchorHost(Host):
         """
         batch, shots = support_mask.shape[0], self.shots_per_pass(support_mask.shape[1])
         mask = support_mask.flatten(0, 1).unflatten(0, [-1, shots])
+        is_used = (mask == 1).flatten(2).any(dim=2)
+        is_used = is_used | ~is_used.any(dim=1, keepdim=True)
+        mask = mask.masked_fill(~is_used[:, :, None, None, None], 255.0)
         text = support_features[self.levels[0]].new_zeros([batch, 0])
         if self.guidance is not None:
             text = self.guidance.class_text(text_embedding)
@@ -122,7 +133,7 @@ class AnchorHost(Host):
                 own[level] = self.host_shots(maps, pass_text)
                 shares[level] = weights
                 inverse[level] = inverse_rows(self.prototypes(maps, mask, pass_text, weights).flip(1))
-        return SupportPasses(own, shares, inverse, text)
+        return SupportPasses(own, shares, inverse, is_used, text)
 
     def shots_per_pass(self, shots: int) -> int:
         """How many of an episode's shots the head sees at once: all or one."""
@@ -165,6 +176,22 @@ class AnchorHost(Host):
         shots = maps.shape[1]
         guided = self.host_maps(maps.flatten(0, 1), text.repeat_interleave(shots, dim=0))
         return guided.unflatten(0, [maps.shape[0], shots])
+
+    def segment(self, query: list[Tensor], support: list[Tensor], passes: int) -> Tensor:
+        """Read correlations, one pass after the other, so that several need no more memory than one.
+
+        Args:
+            query: factors (B * P, h, w, n, 2) of every stage, like the next.
+            support: (B * P, h', w', n, 2).
+            passes: P.
+
+        Returns:
+            (B, P, 2, 2h, 2w) logits.
+        """
+        logits: list[Tensor] = []
+        for index in range(passes):
+            logits.append(self.head([maps[index::passes] for maps in query], [maps[index::passes] for maps in support]))
+        return torch.stack(logits, dim=1)
 
     def merge_shots(self, logits: Tensor) -> Tensor:
         """Merge the passes' logits (B, P, 2, H, W) to log-probabilities (B, 2, H, W); a single one stays as it is."""

@@ -99,16 +99,15 @@ class DMTNet(AnchorHost):
         support: dict[str, Tensor] = {}
         for level in self.levels:
             rows, weights = passes.inverse[level], passes.weights[level]
-            shots = weights.shape[1]
             cells, area = cell_prototypes(passes.maps[level].flatten(0, 1), weights.flatten(0, 1).flip(1))
-            cells = one_above_another(cells.unflatten(0, [-1, shots]))
-            area = one_above_another(area.unflatten(0, [-1, shots]))
+            cells = one_above_another(cells.unflatten(0, weights.shape[:2]))
+            area = one_above_another(area.unflatten(0, weights.shape[:2]))
             coordinates = anchor_coordinates(one_above_another(passes.maps[level]), rows)
             sides = one_above_another(weights)
             both = torch.cat([coordinates * sides[:, :1], coordinates * sides[:, 1:]], dim=1)
             inverse[level] = rows.unflatten(0, [batch, -1])
             directions[level] = self.local_direction(cells, area).unflatten(0, [batch, -1])
-            support[level] = mosaic(both, shots).unflatten(0, [batch, -1])
+            support[level] = mosaic(both, passes.is_used).unflatten(0, [batch, -1])
         return DMTNetContext(inverse, directions, support, passes.text)
 
     def decode(self, features: dict[str, Tensor], context: DMTNetContext) -> Tensor:
@@ -140,22 +139,6 @@ class DMTNet(AnchorHost):
             logits = self.merge_shots(self.segment(query, support, context.inverse[self.levels[0]].shape[1]))
             terms.append(TrainingTerm(self.upsample(logits, target), target, 1.0))
         return terms
-
-    def segment(self, query: list[Tensor], support: list[Tensor], passes: int) -> Tensor:
-        """Read correlations, one pass after the other, so that several need no more memory than one.
-
-        Args:
-            query: factors (B * P, h, w, n, 2) of every stage, from ``factors``, like the next.
-            support: (B * P, h', w', n, 2).
-            passes: P.
-
-        Returns:
-            (B, P, 2, 2h, 2w) logits.
-        """
-        logits: list[Tensor] = []
-        for index in range(passes):
-            logits.append(self.head([maps[index::passes] for maps in query], [maps[index::passes] for maps in support]))
-        return torch.stack(logits, dim=1)
 
     def factors(
         self, features: dict[str, Tensor], context: DMTNetContext

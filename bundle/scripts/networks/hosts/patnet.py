@@ -22,7 +22,7 @@ from scripts.networks.blocks.pooling import masked_averages
 from scripts.networks.hosts.anchor_host import AnchorHost
 from scripts.networks.semantic_guidance import SemanticGuidance
 
-__all__ = ["PATNet", "PATNetContext"]
+__all__ = ["PATNet", "PATNetContext", "mean_divergence"]
 
 
 class PATNetContext(NamedTuple):
@@ -84,7 +84,7 @@ class PATNet(AnchorHost):
             coordinates = anchor_coordinates(one_above_another(passes.maps[level]), rows)
             foreground = coordinates * one_above_another(weights[:, :, :1])
             inverse[level] = rows.unflatten(0, [batch, -1])
-            support[level] = mosaic(foreground, weights.shape[1]).unflatten(0, [batch, -1])
+            support[level] = mosaic(foreground, passes.is_used).unflatten(0, [batch, -1])
         return PATNetContext(inverse, support, passes.text)
 
     def decode(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
@@ -94,8 +94,7 @@ class PATNet(AnchorHost):
     def shot_logits(self, features: dict[str, Tensor], context: PATNetContext) -> Tensor:
         """Segment the query in every pass: {level: (B, C, h, w)} -> (B, P, 2, 2h, 2w)."""
         query, support = self.factors(features, context)
-        logits = self.head(query, support)
-        return logits.unflatten(0, [features[self.levels[0]].shape[0], -1])
+        return self.segment(query, support, context.inverse[self.levels[0]].shape[1])
 
     def factors(self, features: dict[str, Tensor], context: PATNetContext) -> tuple[list[Tensor], list[Tensor]]:
         """Thin factors of the correlations of all passes.
@@ -155,46 +154,18 @@ class PATNet(AnchorHost):
             with torch.no_grad():
                 predicted = self.upsample(self.decode(features, context), support_mask[:, shot]).argmax(1, keepdim=True)
             known = torch.where(support_mask[:, shot] == 255, 255.0, predicted.to(features[self.levels[0]].dtype))
-            true = self.foreground_prototypes(features, support_mask[:, shot])
-            inverse = {level: rows[:, shot % rows.shape[1]] for level, rows in context.inverse.items()}
-            total = total + self.divergence(true, self.foreground_prototypes(features, known), inverse)
-        return total / shots
-
-    @torch.jit.unused
-    def query_adaptation_loss(
-        self,
-        features: dict[str, Tensor],
-        support_features: dict[str, Tensor],
-        support_mask: Tensor,
-        context: PATNetContext,
-    ) -> Tensor:
-        """Task-adaptive fine-tuning as published, with the query's predicted foreground.
-
-        Args:
-            features: {level: (B, C, h, w)} of the query.
-            support_features: {level: (B, K, C, h, w)}.
-            support_mask: (B, K, 1, H, W) in {0, 1, 255}.
-            context: result of ``encode``.
-        """
-        with torch.no_grad():
-            logits = self.upsample(self.decode(features, context), support_mask[:, 0])
-            predicted = logits.argmax(1, keepdim=True)
-        found = self.foreground_prototypes(features, predicted)
-        shots = support_mask.shape[1]
-        total = support_mask.new_zeros([], dtype=torch.float32)
-        for shot in range(shots):
-            of_shot = {level: support_features[level][:, shot] for level in self.levels}
-            true = self.foreground_prototypes(of_shot, support_mask[:, shot])
+            true = self.foreground_prototypes(features, support_mask[:, shot], context.text)
+            found = self.foreground_prototypes(features, known, context.text)
             inverse = {level: rows[:, shot % rows.shape[1]] for level, rows in context.inverse.items()}
             total = total + self.divergence(true, found, inverse)
         return total / shots
 
     @torch.jit.unused
-    def foreground_prototypes(self, features: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
-        """Average {level: (B, C, h, w)} under a mask (B, 1, H, W): {level: (B, C)}."""
+    def foreground_prototypes(self, features: dict[str, Tensor], mask: Tensor, text: Tensor) -> dict[str, Tensor]:
+        """Average the host's maps of features {level: (B, C, h, w)}, text (B, D), under a mask (B, 1, H, W): (B, C)."""
         prototypes: dict[str, Tensor] = {}
         for level in self.levels:
-            maps = at_least_float32(features[level])
+            maps = self.host_maps(at_least_float32(features[level]), text)
             weights = self.mask_weights(mask, [maps.shape[2], maps.shape[3]], maps)
             prototypes[level] = masked_averages(maps, weights[:, :1], eps=1e-6)[:, 0]
         return prototypes
@@ -217,11 +188,11 @@ class PATNet(AnchorHost):
             for level in self.stages[index]:
                 if level in true:
                     pair = [(inverse[level] @ p[level].unsqueeze(2)).squeeze(2) @ rows for p in (true, found)]
-                    total = total + _divergence(pair[0], pair[1])
+                    total = total + mean_divergence(pair[0], pair[1])
         return total
 
 
-def _divergence(true: Tensor, found: Tensor) -> Tensor:
+def mean_divergence(true: Tensor, found: Tensor) -> Tensor:
     """KL(softmax(true) || softmax(found)) over channels, mean over the batch: (B, C) twice -> scalar."""
     target = true.log_softmax(dim=1)
     return (target.exp() * (target - found.log_softmax(dim=1))).sum(dim=1).mean()

@@ -7,7 +7,7 @@ from torch import Tensor
 from scripts.networks.blocks.masks import aligned_weights
 from scripts.networks.hosts.anchor_host import AnchorHost
 from scripts.networks.hosts.base import TrainingTerm
-from scripts.networks.hosts.patnet import PATNet, PATNetContext, _divergence
+from scripts.networks.hosts.patnet import PATNet, PATNetContext, mean_divergence
 
 __all__ = ["ReleasedAnchorHost", "ReleasedPATNet"]
 
@@ -54,5 +54,5 @@ class ReleasedPATNet(ReleasedAnchorHost, PATNet):
     @torch.jit.unused
     def divergence(self, true: dict[str, Tensor], found: dict[str, Tensor], inverse: dict[str, Tensor]) -> Tensor:
         """Divergence of the first stage's raw prototypes, summed over B: it does not depend on the anchors."""
-        pairs = [_divergence(true[level], found[level]) for level in self.stages[0] if level in true]
+        pairs = [mean_divergence(true[level], found[level]) for level in self.stages[0] if level in true]
         return torch.stack(pairs).sum() * next(iter(true.values())).shape[0]
