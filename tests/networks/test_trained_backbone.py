@@ -52,3 +52,5 @@ def test_errors() -> None:
         TrainedBackbone(timm_backbone("resnet18", pretrained=False), "c9")
     with pytest.raises(ValueError, match=r"levels \['c2'\] .* have nothing to train"):
         make_backbone().select(["c2"])
+    with pytest.raises(ValueError, match="vit_tiny_patch16_224 is a vision transformer"):
+        TrainedBackbone(timm_backbone("vit_tiny_patch16_224", pretrained=False), "c2")

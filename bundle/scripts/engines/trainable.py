@@ -45,6 +45,9 @@ def parameter_groups(
 
     Returns:
         Groups of an optimizer, empty ones left out.
+
+    Raises:
+        ValueError: when nothing learns, as in :func:`trainable_parameters`.
     """
     trainable_parameters(network)
     groups: list[dict[str, Any]] = []

@@ -1,12 +1,15 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """The ResNet-50 variant that PMMs and RPMMs were published with."""
 
+from pathlib import Path
 from typing import Any
 
 from timm.models.resnet import Bottleneck, ResNet
 from torch import nn
 
-__all__ = ["pmms_resnet50"]
+from scripts.networks.backbone import TimmBackbone, load_by_name
+
+__all__ = ["pmms_backbone", "pmms_resnet50"]
 
 
 def pmms_resnet50() -> Any:
@@ -30,3 +33,22 @@ def pmms_resnet50() -> Any:
         each.conv2.stride, each.conv2.dilation, each.conv2.padding = (1, 1), (2, 2), (2, 2)
     network.layer4 = nn.Identity()
     return network.eval()
+
+
+def pmms_backbone(weights: str | Path) -> TimmBackbone:
+    """The published network as a backbone, for the hosts ``pmms`` and ``rpmms`` on the levels c3 and c4.
+
+    Args:
+        weights: file with torchvision's parameter names of a ResNet-50; what comes after layer3 is left out.
+
+    Returns:
+        The backbone with levels c2 (256 channels), c3 (512) and c4 (1024), strides 4, 8 and 8.
+
+    Raises:
+        FileNotFoundError: when the file does not exist.
+        ValueError: when its tensors do not fit.
+    """
+    network = pmms_resnet50()
+    missing = load_by_name(network, weights, ignored=("layer4.", "fc."))
+    stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 4)}
+    return TimmBackbone(network, name="pmms_resnet50", stages=stages, missing=missing)

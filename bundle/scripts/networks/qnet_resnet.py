@@ -1,11 +1,14 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """The ResNet-101 variant that Q-Net was published with."""
 
+from pathlib import Path
 from typing import Any
 
 from timm.models.resnet import Bottleneck, ResNet
 
-__all__ = ["qnet_resnet101"]
+from scripts.networks.backbone import TimmBackbone, load_by_name
+
+__all__ = ["qnet_backbone", "qnet_resnet101"]
 
 _DILATIONS = {"layer2": (1, 2), "layer3": (2, 4), "layer4": (4, 4)}
 """Dilation of a stage's first block and of its others."""
@@ -31,3 +34,22 @@ def qnet_resnet101() -> Any:
             blocks[0].conv2.stride = (1, 1)
             blocks[0].downsample[0].stride = (1, 1)
     return network.eval()
+
+
+def qnet_backbone(weights: str | Path) -> TimmBackbone:
+    """The published network as a backbone, for the host ``qnet`` on its levels c4 and c5.
+
+    Args:
+        weights: file with torchvision's parameter names of a ResNet-101, classifier or not.
+
+    Returns:
+        The backbone with levels c2 (256 channels), c3 (512), c4 (1024), all at stride 4, and c5 (2048) at stride 8.
+
+    Raises:
+        FileNotFoundError: when the file does not exist.
+        ValueError: when its tensors do not fit.
+    """
+    network = qnet_resnet101()
+    missing = load_by_name(network, weights, ignored=("fc.",))
+    stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 5)}
+    return TimmBackbone(network, name="qnet_resnet101", stages=stages, missing=missing)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from scripts.networks.backbone import TimmBackbone
+from scripts.networks.backbone import TimmBackbone, TransformerBackbone
 
 __all__ = ["TrainedBackbone"]
 
@@ -23,11 +23,16 @@ class TrainedBackbone(nn.Module):
         frozen_until: last level that stays frozen, such as ``c2``.
 
     Raises:
-        ValueError: for a level that the backbone lacks; in ``select``, when nothing comes after it.
+        ValueError: for a vision transformer, or a level that the backbone lacks; in ``select``, when nothing comes
+            after it.
     """
 
     def __init__(self, backbone: TimmBackbone, frozen_until: str) -> None:
         super().__init__()
+        if isinstance(backbone, TransformerBackbone):
+            raise ValueError(
+                f"backbone {backbone.name} is a vision transformer, which can't be trained here; take a CNN"
+            )
         if frozen_until not in backbone.channels:
             raise ValueError(
                 f"backbone {backbone.name} has no level {frozen_until!r}; it has {list(backbone.channels)}"
