@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scripts.metrics.segmentation import CaseArrays, CaseRow, figures
 
-__all__ = ["Interval", "paired_differences", "summarise"]
+__all__ = ["Interval", "draw_counts", "paired_differences", "percentile_interval", "require_same_cases", "summarise"]
 
 _LEVEL = 95.0
 
@@ -38,8 +38,8 @@ def summarise(rows: Iterable[CaseRow], *, num_resamples: int = 2000, seed: int =
         seed: the same seed and rows give the same intervals.
     """
     cases = CaseArrays.from_rows(rows)
-    replicates = figures(cases, _draw(len(cases.case_ids), num_resamples, seed))
-    return {name: _interval(float(value[0]), replicates[name]) for name, value in figures(cases).items()}
+    replicates = figures(cases, draw_counts(len(cases.case_ids), num_resamples, seed))
+    return {name: percentile_interval(float(value[0]), replicates[name]) for name, value in figures(cases).items()}
 
 
 def paired_differences(
@@ -51,30 +51,35 @@ def paired_differences(
         ValueError: when the two were not measured on the same cases and classes.
     """
     cases, others = CaseArrays.from_rows(rows), CaseArrays.from_rows(other_rows)
-    _same_cases(cases, others)
-    weights = _draw(len(cases.case_ids), num_resamples, seed)
+    require_same_cases(cases, others)
+    weights = draw_counts(len(cases.case_ids), num_resamples, seed)
     mine, theirs = figures(cases), figures(others)
     mine_drawn, theirs_drawn = figures(cases, weights), figures(others, weights)
     return {
-        name: _interval(float(mine[name][0] - theirs[name][0]), mine_drawn[name] - theirs_drawn[name]) for name in mine
+        name: percentile_interval(float(mine[name][0] - theirs[name][0]), mine_drawn[name] - theirs_drawn[name])
+        for name in mine
     }
 
 
-def _draw(num_cases: int, num_resamples: int, seed: int) -> NDArray:
+def draw_counts(num_cases: int, num_resamples: int, seed: int) -> NDArray:
+    """Draw cases with replacement: (num_resamples, num_cases), how often each comes in a replicate."""
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
     generator = np.random.default_rng(seed)
     return generator.multinomial(num_cases, np.full(num_cases, 1 / num_cases), size=num_resamples).astype(float)
 
 
-def _interval(value: float, replicates: NDArray) -> Interval:
+def percentile_interval(value: float, replicates: NDArray) -> Interval:
+    """Put the percentile interval of its replicates (R,) around a value; replicates may be NaN."""
     margin = (100 - _LEVEL) / 2
     held = replicates[~np.isnan(replicates)]  # a rare class may be missing from a draw
     low, high = np.percentile(held, [margin, 100 - margin]) if held.size else (value, value)
     return {"value": value, "ci95": [float(low), float(high)]}
 
 
-def _same_cases(cases: CaseArrays, others: CaseArrays) -> None:
+def require_same_cases(cases: CaseArrays, others: CaseArrays) -> None:
+    """Refuse, by a ValueError that names them, cases and classes that only one of the two has."""
+
     def pairs(arrays: CaseArrays) -> set[tuple[str, str]]:
         return {
             (arrays.class_names[column], arrays.case_ids[row])

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.metrics.bootstrap import Interval, _draw, _interval, _same_cases
+from scripts.metrics.bootstrap import Interval, draw_counts, percentile_interval, require_same_cases
 from scripts.metrics.segmentation import CaseArrays, CaseRow, figures
 
 __all__ = ["paired_difference", "summarise_seeds"]
@@ -29,7 +29,7 @@ def summarise_seeds(rows: Mapping[int, Sequence[CaseRow]], metric: str) -> Inter
         metric: such as ``class_miou``, see :func:`scripts.metrics.segmentation.figures`.
     """
     cases, weights = _arrange(rows)
-    return _interval(float(figures(cases)[metric][0]), figures(cases, weights)[metric])
+    return percentile_interval(float(figures(cases)[metric][0]), figures(cases, weights)[metric])
 
 
 def paired_difference(
@@ -41,9 +41,9 @@ def paired_difference(
         ValueError: when the two were not measured on the same cases, classes and seeds.
     """
     (cases, weights), (others, _) = _arrange(rows), _arrange(other_rows)
-    _same_cases(cases, others)
+    require_same_cases(cases, others)
     value = float(figures(cases)[metric][0] - figures(others)[metric][0])
-    return _interval(value, figures(cases, weights)[metric] - figures(others, weights)[metric])
+    return percentile_interval(value, figures(cases, weights)[metric] - figures(others, weights)[metric])
 
 
 def _arrange(rows: Mapping[int, Sequence[CaseRow]]) -> tuple[CaseArrays, NDArray]:
@@ -58,5 +58,5 @@ def _arrange(rows: Mapping[int, Sequence[CaseRow]]) -> tuple[CaseArrays, NDArray
     arrays = CaseArrays.from_rows(lines)
     drawn_as = [case_of[case_id] for case_id in arrays.case_ids]
     place = {case_id: number for number, case_id in enumerate(dict.fromkeys(drawn_as))}
-    weights = _draw(len(place), _NUM_RESAMPLES, _SEED)
+    weights = draw_counts(len(place), _NUM_RESAMPLES, _SEED)
     return arrays, weights[:, np.array([place[case_id] for case_id in drawn_as])]
