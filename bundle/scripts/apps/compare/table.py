@@ -6,66 +6,25 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.apps.atomic import write_csv, write_json, write_text
 from scripts.apps.report import markdown_table
-from scripts.metrics.bootstrap import Interval
 from scripts.metrics.segmentation import CaseRow, OverlapCounts
 
 from .cell import Labels, read_record
+from .entry import KEYS, Entry
+from .overview import overview, percent
 from .pooled_seeds import paired_difference, summarise_seeds
 
-__all__ = ["Entry", "read_entries", "write_tables"]
+__all__ = ["read_entries", "write_tables"]
 
 _OF_VOLUMES = ("labelled_chunks", "all_slices", "propagation")
-_KEYS = ("target", "host", "text", "refinement", "num_shots")
-
-
-@dataclass
-class Entry:
-    """A line of the table: a combination, all its seeds pooled.
-
-    Attributes:
-        key: target, host, text, refinement, number of shots.
-        metric: ``class_miou``, or ``mean_dice`` of volumes.
-        value: the metric with its interval over cases.
-        change: minus the same without text, on the same cases; None without text, or where that was not evaluated.
-        seconds_per_mask: after the backbone.
-        peak_mib: memory of the first task; None for propagation.
-        num_masks: masks that were asked for.
-    """
-
-    key: tuple[str, str, str, str, int]
-    metric: str
-    value: Interval
-    change: Interval | None
-    seconds_per_mask: float
-    peak_mib: float | None
-    num_masks: int
-
-    def row(self) -> dict[str, Any]:
-        """Flat values for CSV and JSON, fractions."""
-        change: Interval | dict[str, Any] = self.change or {"value": None, "ci95": [None, None]}
-        return {
-            **dict(zip(_KEYS, self.key, strict=True)),
-            "metric": self.metric,
-            "value": self.value["value"],
-            "ci95_low": self.value["ci95"][0],
-            "ci95_high": self.value["ci95"][1],
-            "text_change": change["value"],
-            "text_change_low": change["ci95"][0],
-            "text_change_high": change["ci95"][1],
-            "seconds_per_mask": self.seconds_per_mask,
-            "peak_mib": self.peak_mib,
-            "num_masks": self.num_masks,
-        }
 
 
 def write_tables(planned: Mapping[Path, Mapping[str, Any]], output_dir: Path) -> Path:
-    """Write ``table.csv``, ``table.json`` and ``table.md`` of finished cells; return the last.
+    """Write ``table.csv``, ``table.json``, ``overview.md`` and ``table.md`` of finished cells; return the last.
 
     Args:
         planned: folder of a cell -> its identity, as planned.
@@ -79,6 +38,7 @@ def write_tables(planned: Mapping[Path, Mapping[str, Any]], output_dir: Path) ->
     rows = [entry.row() for entry in entries]
     write_csv(output_dir / "table.csv", rows, tuple(rows[0]))
     write_json(output_dir / "table.json", rows)
+    write_text(output_dir / "overview.md", overview(entries))
     return write_text(output_dir / "table.md", _markdown(entries))
 
 
@@ -152,21 +112,16 @@ def _case_row(line: dict[str, str]) -> CaseRow:
 
 
 def _markdown(entries: Iterable[Entry]) -> str:
-    header = (*_KEYS, "metric", "% (95 % interval)", "change by text (95 % interval)", "s per mask", "MiB")
+    header = (*KEYS, "metric", "% (95 % interval)", "change by text (95 % interval)", "s per mask", "MiB")
     lines = []
     for entry in entries:
         memory = "" if entry.peak_mib is None else f"{entry.peak_mib:.0f}"
-        change = "" if entry.change is None else _percent(entry.change, sign="+")
+        change = "" if entry.change is None else percent(entry.change, sign="+")
         lines.append(
-            (*map(str, entry.key), entry.metric, _percent(entry.value), change, f"{entry.seconds_per_mask:.3f}", memory)
+            (*map(str, entry.key), entry.metric, percent(entry.value), change, f"{entry.seconds_per_mask:.3f}", memory)
         )
     note = (
         "Time after the backbone, whose features are cached; memory beyond weights and features, of the first task. "
         "The interval of a change that does not contain 0 is evidence on these cases, not on others.\n"
     )
     return markdown_table(header, lines) + "\n" + note
-
-
-def _percent(interval: Interval, sign: str = "") -> str:
-    low, high = interval["ci95"]
-    return f"{100 * interval['value']:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"

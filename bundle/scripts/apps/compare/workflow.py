@@ -45,7 +45,8 @@ def compare(
     """Evaluate all combinations that are not done yet, and write the tables and figures.
 
     Args:
-        output_dir: gets a folder per cell under ``cells``, ``table.csv``, ``table.json``, ``table.md`` and ``figures``.
+        output_dir: gets a folder per cell under ``cells``, ``table.csv``, ``table.json``, ``table.md``,
+            ``overview.md`` and ``figures``.
         data_root: folder with a sub-folder per data set.
         hosts: host overlays (names or paths).
         targets: data sets, by overlay or folder.
