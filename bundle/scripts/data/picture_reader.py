@@ -7,6 +7,7 @@ rotation; these two readers give rows before columns, upright, and either a pict
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ __all__ = ["IndexReader", "PictureReader", "picture_size", "read_index"]
 
 _EXIF_ORIENTATION = 0x0112
 _QUARTER_TURNS = (5, 6, 7, 8)
+# What Pillow raises at a broken file, some of it only when frames are counted.
+_BROKEN = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error),
+    *(OverflowError, ZeroDivisionError, Image.DecompressionBombError),
+)
 # Grey pictures of more than 8 bits by Pillow's mode (16 bits are "I" in older versions): the value that counts as 1.
 _UNIT = {"F": 1, "I": 65535, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 
@@ -76,7 +82,7 @@ def picture_size(path: str | Path) -> tuple[int, int]:
             turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in _QUARTER_TURNS
     except FileNotFoundError:
         raise FileNotFoundError(f"no picture {path}") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _BROKEN as error:
         raise ValueError(f"{path} is not a readable picture: {error}") from error
     return (width, height) if turned else (height, width)
 
@@ -97,7 +103,7 @@ def _open_upright(path: Path) -> Image.Image:
             return ImageOps.exif_transpose(picture)
     except FileNotFoundError:
         raise FileNotFoundError(f"no picture {path}") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _BROKEN as error:
         raise ValueError(f"{path} is not a readable picture: {error}") from error
 
 
