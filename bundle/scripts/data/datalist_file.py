@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .folders import read_json
 from .image_folder import class_values_of
 from .items import Item, Values, picture_item, read_in_threads, volume_item
 from .volume_reader import is_volume_file, volume_stem
@@ -67,10 +67,7 @@ def read_datalist(
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no datalist {path}; expected a JSON file: {LAYOUT}")
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    return read_json(path)
 
 
 def _section(content: Any, section: str, path: Path) -> list[Any]:

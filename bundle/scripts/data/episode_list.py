@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .folders import read_json
 from .items import Item, expand_items, item_id
 from .protocols import PROTOCOLS, ProtocolOptions, Task
 from .write_folder import write_file
@@ -81,10 +82,7 @@ def load_episode_list(path: str | Path) -> EpisodeList:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no episode list {path}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    content = read_json(path)
     missing = [name for name in (*_FIELDS, "sha256") if not isinstance(content, dict) or name not in content]
     if missing:
         raise ValueError(f"{path} is not an episode list: it has no {', '.join(missing)}")

@@ -3,10 +3,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["check_classes", "dataset_folder", "find_file", "list_files", "read_lines", "require_dataset_dir"]
+__all__ = [
+    "check_classes",
+    "dataset_folder",
+    "find_file",
+    "list_files",
+    "read_json",
+    "read_lines",
+    "require_dataset_dir",
+]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -48,6 +58,14 @@ def find_file(folder: Path, names: Sequence[str], reason: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(f"{reason}: no {' or '.join(names)} in {folder}")
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file in UTF-8; a ValueError names a file that is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
 
 
 def read_lines(path: Path) -> list[str]:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .derived_masks import mask_item
-from .folders import PICTURE_SUFFIXES, dataset_folder, list_files
+from .folders import PICTURE_SUFFIXES, dataset_folder, list_files, read_json
 from .items import Item, Values, natural_key, picture_item, read_in_threads, volume_item
 from .picture_reader import read_index
 from .volume_reader import is_volume_file, volume_stem
@@ -103,12 +102,7 @@ def _entry(key: Any, value: Any, source: str) -> tuple[Any, Any]:
 
 
 def _read_classes(path: Path) -> Any:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    return read_json(path) if path.is_file() else None
 
 
 def _folder(root: Path, names: Sequence[str]) -> Path:

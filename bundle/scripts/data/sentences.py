@@ -7,7 +7,6 @@ test time they give part of the answer away, so they are kept apart from those t
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple
 
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
+
+from .folders import read_json
 
 __all__ = ["Sentences", "read_lvit_table", "read_medvlsm_prompts"]
 
@@ -83,10 +84,7 @@ def read_lvit_table(file: Path) -> dict[str, Sentences]:
 
 
 def _read_records(file: Path) -> list[Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
+    content = read_json(file)
     if not isinstance(content, list):
         raise ValueError(
             f"{file} holds a {type(content).__name__}, expected a list of records with img_name and prompts"
