@@ -107,11 +107,11 @@ def compare_corrected(case: Case, inputs: Inputs, state: dict[str, Tensor]) -> N
 def compare_prototypes(case: Case, host: DMTNet, inputs: Inputs, context: DMTNetContext) -> None:
     """Prototypes of maps 0 and 4, local ones, coarse maps of all."""
     support, mask = inputs.shot(0)
-    none = mask.new_zeros(mask.shape[0], 0)
+    prototypes = host.passes(support, mask, None).prototypes
     own, of_query, singular = [], [], []
     found: dict[str, Tensor] = {}
     for index, level in enumerate(host.levels):
-        own.append(host.prototypes(support[level], mask, none))
+        own.append(prototypes[level])
         maps, directions = inputs.query[level], context.directions[level]
         scores = anchor_coordinates(maps, directions[:, 0]).unsqueeze(1)
         of_query.append(host.query_prototypes(maps, scores)[:, 0].flip(1))

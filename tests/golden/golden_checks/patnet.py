@@ -88,8 +88,8 @@ def check_host(case: Case, kind: type[PATNet], not_of_this_kind: set[str]) -> No
         }
     )
     first = [stage[0] for stage in host.stages]
-    none = mask.new_zeros(mask.shape[0], 0)
-    rows = torch.cat([host.prototypes(support[name], mask, none) for name in first], dim=2)
+    prototypes = host.passes(support, mask, None).prototypes
+    rows = torch.cat([prototypes[name] for name in first], dim=2)
     case.compare({"proto_f": rows[:, 0], "proto_b": rows[:, 1]})
     compare_transformed(case, host, inputs, context)
     squeezed = host.head.squeezed(query_factors, support_factors)
@@ -200,7 +200,8 @@ def check_wired_patnet(case: Case) -> None:
         context = host.encode(inputs.support, inputs.support_mask, text.unsqueeze(1))
         terms = host.training_terms(inputs.query, inputs.support, inputs.support_mask, inputs.query_mask, context)
         logits = host.decode(inputs.query, context)
-        fused = host.prototypes(inputs.support[host.levels[0]], inputs.support_mask, text)
+        passes = host.passes(inputs.support, inputs.support_mask, text.unsqueeze(1))
+        fused = passes.prototypes[host.levels[0]]
         case.compare(
             {
                 f"logits_small/{alpha}": logits,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import inverse_rows, unit_rows
+from scripts.networks.blocks.anchor_transform import unit_rows
 from scripts.networks.blocks.levels import at_least_float32
 from scripts.networks.blocks.masks import aligned_weights
 from scripts.networks.blocks.mosaic import one_above_another
@@ -50,8 +50,8 @@ class SupportPasses(NamedTuple):
     """{level: (N, S, C, h, w)}, guided by the text if the guidance says so."""
     weights: dict[str, Tensor]
     """{level: (N, S, 2, h, w)} share of foreground and of background."""
-    inverse: dict[str, Tensor]
-    """{level: (N, 2, C)} rows that give a pixel's coordinates, background first."""
+    prototypes: dict[str, Tensor]
+    """{level: (N, 2, C)} foreground and background, fused with the text's."""
     is_used: Tensor
     """(N, S) bool, False for shots that don't count."""
     text: Tensor
@@ -103,7 +103,7 @@ class AnchorHost(Host):
     def passes(
         self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor]
     ) -> SupportPasses:
-        """Arrange a support set in passes, and invert the prototypes of each.
+        """Arrange a support set in passes, and average the maps of each under its masks.
 
         Args:
             support_features: {level: (B, K, C, h, w)}.
@@ -121,7 +121,7 @@ class AnchorHost(Host):
         pass_text = text.repeat_interleave(mask.shape[0] // batch, dim=0)
         own: dict[str, Tensor] = {}
         shares: dict[str, Tensor] = {}
-        inverse: dict[str, Tensor] = {}
+        prototypes: dict[str, Tensor] = {}
         for stage in self.stages:
             first = at_least_float32(support_features[stage[0]])
             weights = self.mask_weights(mask.flatten(0, 1), [first.shape[3], first.shape[4]], first)
@@ -132,33 +132,15 @@ class AnchorHost(Host):
                     maps = self.guidance.perturb(maps)
                 own[level] = self.host_shots(maps, pass_text)
                 shares[level] = weights
-                inverse[level] = inverse_rows(self.prototypes(maps, mask, pass_text, weights).flip(1))
-        return SupportPasses(own, shares, inverse, is_used, text)
+                averages = masked_averages(one_above_another(own[level]), one_above_another(weights), eps=1e-6)
+                if self.guidance is not None:
+                    averages = self.guidance.fuse(averages, maps, mask, pass_text)
+                prototypes[level] = averages
+        return SupportPasses(own, shares, prototypes, is_used, text)
 
     def shots_per_pass(self, shots: int) -> int:
         """How many of an episode's shots the head sees at once: all or one."""
         return shots if self.has_mosaic else 1
-
-    def prototypes(self, maps: Tensor, mask: Tensor, text: Tensor, weights: Optional[Tensor] = None) -> Tensor:
-        """Average the maps of a pass under their masks, and fuse the averages with the text's.
-
-        Args:
-            maps: (N, S, C, h, w), raw, of the S shots of every pass.
-            mask: (N, S, 1, H, W) in {0, 1, 255}.
-            text: (N, D) from the guidance.
-            weights: (N, S, 2, h, w) from ``mask_weights``, if they are known already.
-
-        Returns:
-            (N, 2, C), foreground and background.
-        """
-        if weights is None:
-            weights = self.mask_weights(mask.flatten(0, 1), [maps.shape[3], maps.shape[4]], maps)
-            weights = weights.unflatten(0, [maps.shape[0], maps.shape[1]])
-        own = one_above_another(self.host_shots(maps, text))
-        prototypes = masked_averages(own, one_above_another(weights), eps=1e-6)
-        if self.guidance is not None:
-            prototypes = self.guidance.fuse(prototypes, maps, mask, text)
-        return prototypes
 
     def mask_weights(self, mask: Tensor, size: list[int], like: Tensor) -> Tensor:
         """Masks (N, 1, H, W) sampled at the grid: (N, 2, h, w), foreground and background."""

@@ -98,7 +98,7 @@ class DMTNet(AnchorHost):
         directions: dict[str, Tensor] = {}
         support: dict[str, Tensor] = {}
         for level in self.levels:
-            rows, weights = passes.inverse[level], passes.weights[level]
+            rows, weights = inverse_rows(passes.prototypes[level].flip(1)), passes.weights[level]
             cells, area = cell_prototypes(passes.maps[level].flatten(0, 1), weights.flatten(0, 1).flip(1))
             cells = one_above_another(cells.unflatten(0, weights.shape[:2]))
             area = one_above_another(area.unflatten(0, weights.shape[:2]))

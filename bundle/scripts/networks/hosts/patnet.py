@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import anchor_coordinates, correlation_factors
+from scripts.networks.blocks.anchor_transform import anchor_coordinates, correlation_factors, inverse_rows
 from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
 from scripts.networks.blocks.levels import at_least_float32
 from scripts.networks.blocks.mosaic import mosaic, one_above_another
@@ -80,7 +80,7 @@ class PATNet(AnchorHost):
         inverse: dict[str, Tensor] = {}
         support: dict[str, Tensor] = {}
         for level in self.levels:
-            rows, weights = passes.inverse[level], passes.weights[level]
+            rows, weights = inverse_rows(passes.prototypes[level].flip(1)), passes.weights[level]
             coordinates = anchor_coordinates(one_above_another(passes.maps[level]), rows)
             foreground = coordinates * one_above_another(weights[:, :, :1])
             inverse[level] = rows.unflatten(0, [batch, -1])
