@@ -153,7 +153,7 @@ class TimmBackbone(nn.Module):
 
     def _is_loaded(self, level: str) -> bool:
         lacking = set(self._missing)
-        return not lacking or lacking.isdisjoint(self._extract((level,)).state_dict())
+        return not lacking or lacking.isdisjoint(self.level_state(level))
 
     def _extract(self, levels: Sequence[str]) -> nn.Module:
         network = self._source[0]
@@ -265,10 +265,26 @@ def resnet50(
     if stride_in_1x1:
         for layer in (network.layer2, network.layer3, network.layer4):
             layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, (1, 1)
-    stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 5)}
     name = "resnet50" + ("" if output_stride == 8 else f", output stride {output_stride}")
     name += ", stride in 1x1" if stride_in_1x1 else ""
-    return TimmBackbone(network, name=name, stages=stages, last_relu=last_relu, block_relu=block_relu, missing=missing)
+    return TimmBackbone(
+        network,
+        name=name,
+        stages=resnet_stages(network),
+        last_relu=last_relu,
+        block_relu=block_relu,
+        missing=missing,
+    )
+
+
+def resnet_stages(network: Any) -> dict[str, list[str]]:
+    """Module names of a ResNet's blocks, by level: c2 is layer1; a layer that was cut off has no level."""
+    layers = {f"c{i + 1}": (f"layer{i}", getattr(network, f"layer{i}")) for i in range(1, 5)}
+    return {
+        level: [f"{name}.{block}" for block in range(len(layer))]
+        for level, (name, layer) in layers.items()
+        if isinstance(layer, nn.Sequential)
+    }
 
 
 def timm_backbone(

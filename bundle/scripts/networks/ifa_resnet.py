@@ -7,7 +7,7 @@ from typing import Any
 from timm.models.resnet import Bottleneck, ResNet
 from torch import nn
 
-from scripts.networks.backbone import TimmBackbone, load_by_name
+from scripts.networks.backbone import TimmBackbone, load_by_name, resnet_stages
 
 __all__ = ["ifa_backbone", "ifa_resnet50"]
 
@@ -46,5 +46,4 @@ def ifa_backbone(weights: str | Path) -> TimmBackbone:
     """
     network = ifa_resnet50()
     missing = load_by_name(network, weights)
-    stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 4)}
-    return TimmBackbone(network, name="ifa_resnet50", stages=stages, missing=missing)
+    return TimmBackbone(network, name="ifa_resnet50", stages=resnet_stages(network), missing=missing)

@@ -7,7 +7,7 @@ from typing import Any
 from timm.models.resnet import Bottleneck, ResNet
 from torch import nn
 
-from scripts.networks.backbone import TimmBackbone, load_by_name
+from scripts.networks.backbone import TimmBackbone, load_by_name, resnet_stages
 
 __all__ = ["pmms_backbone", "pmms_resnet50"]
 
@@ -50,5 +50,4 @@ def pmms_backbone(weights: str | Path) -> TimmBackbone:
     """
     network = pmms_resnet50()
     missing = load_by_name(network, weights, ignored=("layer4.", "fc."))
-    stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 4)}
-    return TimmBackbone(network, name="pmms_resnet50", stages=stages, missing=missing)
+    return TimmBackbone(network, name="pmms_resnet50", stages=resnet_stages(network), missing=missing)

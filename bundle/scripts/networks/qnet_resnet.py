@@ -6,7 +6,7 @@ from typing import Any
 
 from timm.models.resnet import Bottleneck, ResNet
 
-from scripts.networks.backbone import TimmBackbone, load_by_name
+from scripts.networks.backbone import TimmBackbone, load_by_name, resnet_stages
 
 __all__ = ["qnet_backbone", "qnet_resnet101"]
 
@@ -51,5 +51,4 @@ def qnet_backbone(weights: str | Path) -> TimmBackbone:
     """
     network = qnet_resnet101()
     missing = load_by_name(network, weights, ignored=("fc.",))
-    stages = {f"c{i + 1}": [f"layer{i}.{j}" for j in range(len(getattr(network, f"layer{i}")))] for i in range(1, 5)}
-    return TimmBackbone(network, name="qnet_resnet101", stages=stages, missing=missing)
+    return TimmBackbone(network, name="qnet_resnet101", stages=resnet_stages(network), missing=missing)

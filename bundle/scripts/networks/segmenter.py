@@ -16,15 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scripts.networks.adaptation import Adaptation, with_parameters
-from scripts.networks.adaptation.base import SupportSet
+from scripts.networks.adaptation.base import IMAGE, SupportSet
 from scripts.networks.hosts.base import Host
 from scripts.networks.stored_prompt import StoredPrompt
 
 __all__ = ["IMAGE", "FeatureExtractor", "Prompt", "Segmenter", "described_network", "map_tensors"]
 
 Features = dict[str, Tensor]
-IMAGE = "image"
-"""Key under which a refined network's features carry the image itself."""
 
 _SIGNATURE_BYTES = 256
 
@@ -126,21 +124,13 @@ class Segmenter(nn.Module):
             ValueError: when shapes don't fit each other, or no support mask has foreground; with an adaptation, for
                 several episodes.
         """
-        support_features = self._support_features(support_image)
-        if self.adaptation is None or self.training:
-            return self._encode(support_features, support_label, text_embedding)
-        _check_support(support_features, support_label, text_embedding)
-        adapted = self.adaptation(self, SupportSet(support_features, support_label, text_embedding))
-        return self._encode(support_features, support_label, text_embedding, adapted)
+        support = SupportSet(self._support_features(support_image), support_label, text_embedding)
+        return self._encode(support, adapts=not self.training)
 
-    def _encode(
-        self,
-        support_features: Features,
-        support_label: Tensor,
-        text_embedding: Tensor | None,
-        adapted: dict[str, Tensor] | None = None,
-    ) -> Prompt:
+    def _encode(self, support: SupportSet, *, adapts: bool) -> Prompt:
+        support_features, support_label, text_embedding = support
         _check_support(support_features, support_label, text_embedding)
+        adapted = self.adaptation(self, support) if adapts and self.adaptation is not None else None
         levels = self._levels(support_features)
         host = with_parameters(
             self.host, adapted or {}, lambda host: host.encode(levels, support_label, text_embedding)
@@ -227,7 +217,8 @@ class Segmenter(nn.Module):
         if not torch.jit.is_scripting():
             if query_label is not None:
                 return self._training_terms(features, support_features, support_label, text_embedding, query_label)
-            return self.segment(features, self._encode(support_features, support_label, text_embedding), size)
+            prompt = self._encode(SupportSet(support_features, support_label, text_embedding), adapts=False)
+            return self.segment(features, prompt, size)
 
         batch_size = features[self.host.levels[0]].shape[0]
         if support_label.shape[0] != batch_size:

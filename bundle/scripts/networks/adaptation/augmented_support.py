@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 
 from scripts.networks.adaptation.augmentation import augment
-from scripts.networks.adaptation.base import Adaptation, Optimizer, SupportSet
+from scripts.networks.adaptation.base import IMAGE, Adaptation, Optimizer, SupportSet
 from scripts.networks.hosts.base import Host
 
 if TYPE_CHECKING:
     from scripts.networks.segmenter import Segmenter
 
 __all__ = ["AugmentedSupport"]
-
-_IMAGE = "image"
 
 
 class AugmentedSupport(Adaptation):
@@ -50,13 +48,13 @@ class AugmentedSupport(Adaptation):
         Raises:
             ValueError: when the images are missing.
         """
-        if _IMAGE not in support.features:
+        if IMAGE not in support.features:
             raise ValueError(
-                f"{type(self).__name__} alters the support images: put them beside their features, under {_IMAGE!r}"
+                f"{type(self).__name__} alters the support images: put them beside their features, under {IMAGE!r}"
             )
         levels = segmenter.host.levels
         features = {level: support.features[level] for level in levels}
-        images, shots = support.features[_IMAGE][0], support.label.shape[1]
+        images, shots = support.features[IMAGE][0], support.label.shape[1]
         generator = torch.Generator().manual_seed(self.seed)
         queries, masks = [], []
         with torch.no_grad():

@@ -19,7 +19,10 @@ from scripts.networks.hosts.base import Host
 if TYPE_CHECKING:
     from scripts.networks.segmenter import Segmenter
 
-__all__ = ["Adaptation", "SupportSet"]
+__all__ = ["IMAGE", "Adaptation", "SupportSet"]
+
+IMAGE = "image"
+"""Key under which features carry the image itself, where refinement or adaptation needs it."""
 
 Optimizer = Callable[[list[Tensor]], torch.optim.Optimizer]
 
@@ -28,7 +31,7 @@ class SupportSet(NamedTuple):
     """One episode's support set."""
 
     features: dict[str, Tensor]
-    """{level: (1, K, C, h, w)}, and the images (1, K, 3, H, W) where the adaptation needs them."""
+    """{level: (1, K, C, h, w)}, and the images (1, K, 3, H, W) under ``IMAGE`` where the adaptation needs them."""
     label: Tensor
     """(1, K, 1, H, W) in {0, 1, 255}."""
     text_embedding: Tensor | None
