@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.apps.atomic import write_text
 
-__all__ = ["Report", "markdown_table"]
+__all__ = ["Report", "markdown_table", "percent"]
 
 
 class Report:
@@ -42,9 +42,10 @@ class Report:
         names = [name.removeprefix("dice/") for name in metrics if name.startswith("dice/")]
         with_interval = summary["num_cases"] > 1
         rows = [
-            [name, *(_percent(metrics[f"{kind}/{name}"], with_interval) for kind in ("dice", "iou"))] for name in names
+            [name, *(percent(metrics[f"{kind}/{name}"], with_interval=with_interval) for kind in ("dice", "iou"))]
+            for name in names
         ]
-        means = [_percent(metrics[name], with_interval) for name in ("mean_dice", "class_miou")]
+        means = [percent(metrics[name], with_interval=with_interval) for name in ("mean_dice", "class_miou")]
         rows.append(["**mean**", *(f"**{mean}**" for mean in means)])
         self._parts += [markdown_table(["label", "Dice %", "IoU %"], rows), _setting(summary)]
 
@@ -62,7 +63,9 @@ class Report:
             [
                 name,
                 *(
-                    _percent(each["metrics"][key], each["num_cases"] > 1) if key in each["metrics"] else "–"
+                    percent(each["metrics"][key], with_interval=each["num_cases"] > 1)
+                    if key in each["metrics"]
+                    else "–"
                     for key in (*labels, "mean_dice", "class_miou", "fb_iou")
                 ),
                 *(str(each.get(key, "–")) for key in ("num_shots", "protocol", "backbone")),
@@ -138,20 +141,21 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(header), rule, *rows])
 
 
+def percent(interval: Mapping[str, Any], sign: str = "", *, with_interval: bool = True) -> str:
+    """Write a fraction in percent, with its 95 % interval or without; ``sign`` as in a format specification."""
+    value = f"{100 * interval['value']:{sign}.1f}"
+    if not with_interval:
+        return value
+    low, high = interval["ci95"]
+    return f"{value} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
+
+
 def _read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     missing = {"metrics", "num_cases"} - set(content)
     if missing:
         raise ValueError(f"{path} is no summary of an evaluation: it has no {', '.join(sorted(missing))}")
     return content
-
-
-def _percent(interval: Mapping[str, Any], with_interval: bool) -> str:
-    value = f"{100 * interval['value']:.1f}"
-    if not with_interval:
-        return value
-    low, high = interval["ci95"]
-    return f"{value} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _setting(summary: Mapping[str, Any]) -> str:

@@ -88,8 +88,8 @@ class Cell:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Everything that the result depends on."""
-        return {
+        """Everything that the result depends on, as JSON gives it back."""
+        identity = {
             "configs": config_digests(self.files),
             "files": named_files(self.files, dataset_dir=str(self.target.dataset_dir)),
             "code": code_digest(),
@@ -99,6 +99,7 @@ class Cell:
             "seed": self.seed,
             "options": dict(self.options),
         }
+        return json.loads(json.dumps(identity))
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -126,7 +127,7 @@ def run_cell(
         Whether it was evaluated now.
     """
     finished = read_record(folder)
-    if finished is not None and finished["identity"] == json.loads(json.dumps(identity)):
+    if finished is not None and finished["identity"] == identity:
         return False
     record = folder / "cell.json"
     record.unlink(missing_ok=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from scripts.apps.report import markdown_table
-from scripts.metrics.bootstrap import Interval
+from scripts.apps.report import markdown_table, percent
 
 from .entry import Entry
 
-__all__ = ["overview", "percent"]
+__all__ = ["overview"]
 
 
 def overview(entries: Iterable[Entry]) -> str:
@@ -25,12 +24,6 @@ def overview(entries: Iterable[Entry]) -> str:
         chosen = [entry for entry in entries if entry.key[3:] == (refinement, num_shots)]
         sections.append(f"### refinement {refinement}, {num_shots} shot{'s' * (num_shots > 1)}\n\n{_table(chosen)}\n")
     return "\n".join(sections)
-
-
-def percent(interval: Interval, sign: str = "") -> str:
-    """Write a fraction and its interval in percent; ``sign`` as in a format specification."""
-    low, high = interval["ci95"]
-    return f"{100 * interval['value']:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
 
 
 def _table(entries: Sequence[Entry]) -> str:

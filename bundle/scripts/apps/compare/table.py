@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from scripts.apps.atomic import write_csv, write_json, write_text
-from scripts.apps.report import markdown_table
+from scripts.apps.report import markdown_table, percent
 from scripts.metrics.segmentation import CaseRow, OverlapCounts
 
 from .cell import Labels, read_record
 from .entry import KEYS, Entry
-from .overview import overview, percent
+from .overview import overview
 from .pooled_seeds import paired_difference, summarise_seeds
 
 __all__ = ["read_entries", "write_tables"]
@@ -72,9 +72,9 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
 
 def _refuse_others(planned: Mapping[Path, Mapping[str, Any]]) -> None:
     problems = []
-    for folder, identity in planned.items():
+    for folder, expected in planned.items():
         record = read_record(folder)
-        found, expected = (record or {}).get("identity", {}), json.loads(json.dumps(identity))
+        found = (record or {}).get("identity", {})
         if record is None:
             problems.append(f"{folder.name} (not finished)")
         elif found != expected:

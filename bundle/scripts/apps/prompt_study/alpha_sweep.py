@@ -10,7 +10,7 @@ from typing import Any
 from scripts.apps.assembly import find_target, has_guidance
 from scripts.apps.atomic import write_csv, write_json
 from scripts.apps.curves import draw_curves
-from scripts.apps.report import Report, markdown_table
+from scripts.apps.report import Report, markdown_table, percent
 from scripts.handlers import load_weights
 from scripts.metrics import summarise
 from scripts.networks import SemanticGuidance
@@ -126,11 +126,7 @@ def _write(
     header = ["alpha", *curves]
     lines = []
     for alpha in next(iter(curves.values())):
-        cells = []
-        for own in curves.values():
-            low, high = own[alpha]["class_miou"]["ci95"]
-            cells.append(f"{100 * own[alpha]['class_miou']['value']:.1f} ({100 * low:.1f} to {100 * high:.1f})")
-        lines.append([str(alpha), *cells])
+        lines.append([str(alpha), *(percent(own[alpha]["class_miou"]) for own in curves.values())])
     report.text(markdown_table(header, lines))
     report.figure(picture, "Class mIoU over the share of the text.")
     return report.write()
