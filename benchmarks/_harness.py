@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
-from scripts.apps import peak_memory
+from scripts.apps.reports import peak_memory
 
 __all__ = ["compare", "peak_mib", "report", "run"]
 

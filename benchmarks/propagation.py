@@ -31,14 +31,14 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundle"))
 
-from scripts.data.chaos_ct import read_chaos_ct
-from scripts.data.chaos_mr import read_chaos_mr
-from scripts.data.mni152 import read_mni152
-from scripts.data.protocols import annotation_slices
+from scripts.data.episodes.protocols import annotation_slices
+from scripts.data.readers.chaos_ct import read_chaos_ct
+from scripts.data.readers.chaos_mr import read_chaos_mr
+from scripts.data.readers.mni152 import read_mni152
 from scripts.data.volume_reader import load_volume
 from scripts.inferers.propagation import PropagationParameters
-from scripts.inferers.volume_session import VolumeSession
-from scripts.networks.backbone import efficientnet_lite2
+from scripts.inferers.volume.session import VolumeSession
+from scripts.networks.backbones.timm_networks import efficientnet_lite2
 
 LEVELS = ("c3", "c4", "c5")
 ROWS = {

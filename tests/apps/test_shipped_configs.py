@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.apps.config_check import unknown_ids
+from scripts.apps.startup.config_check import unknown_ids
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
 WORKFLOWS = {

@@ -25,7 +25,7 @@ from scripts.data import (
     read_voc2012,
     read_wbc,
 )
-from scripts.data.isic2018 import IMAGE_FOLDER, MASK_FOLDER
+from scripts.data.readers.isic2018 import IMAGE_FOLDER, MASK_FOLDER
 from scripts.transforms.load_item import LoadItemd
 
 from .conftest import save_mask, save_picture, square_mask

@@ -21,7 +21,7 @@ from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 from PIL import Image
 
-from scripts.apps.config_check import unknown_ids
+from scripts.apps.startup.config_check import unknown_ids
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundle"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from ignite.engine import Events
 
-from scripts.apps import atomic
+from scripts.files import atomic
 from scripts.handlers import TrainingCheckpoint, load_weights, read_checkpoint
 
 PROGRAM = Path(__file__).with_name("toy_training.py")

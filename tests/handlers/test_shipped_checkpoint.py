@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scripts.apps.model_file import write_model
+from scripts.apps.startup.model_file import write_model
 from scripts.handlers import load_weights, shipped_checkpoint
 from scripts.networks import Segmenter
 from scripts.networks.hosts import Matching, Prototype

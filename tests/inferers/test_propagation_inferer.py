@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 
 from scripts.inferers.propagation_inferer import PropagationInferer
-from scripts.inferers.volume_session import VolumeSession
+from scripts.inferers.volume.session import VolumeSession
 
 MIDDLE = 4
 

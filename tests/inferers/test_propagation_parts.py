@@ -8,21 +8,21 @@ import pytest
 import torch
 
 from scripts.inferers.propagation import Propagated, SliceAnnotation
-from scripts.inferers.propagation.body_box import body_box, holds
-from scripts.inferers.propagation.calibration import logistic_regression
-from scripts.inferers.propagation.global_ridge import cell_inputs, fit_ridge
-from scripts.inferers.propagation.intensity import histogram_log_ratio, intensity_range, scale_intensity
-from scripts.inferers.propagation.key_slices import choose_key_slices, slice_step
-from scripts.inferers.propagation.matching import cell_coverage, choose_cells, match
-from scripts.inferers.propagation.memo import Memo, digest
-from scripts.inferers.propagation.morphology import dilate, drop_islands, fill_holes, signed_distance
-from scripts.inferers.propagation.optical_flow import carry, dense_flow
+from scripts.inferers.propagation.chains.self_check import check_result
+from scripts.inferers.propagation.chains.wavefront import TravelledLabel
+from scripts.inferers.propagation.evidence.calibration import logistic_regression
+from scripts.inferers.propagation.evidence.global_ridge import cell_inputs, fit_ridge
+from scripts.inferers.propagation.evidence.intensity import histogram_log_ratio, intensity_range, scale_intensity
+from scripts.inferers.propagation.evidence.matching import cell_coverage, choose_cells, match
+from scripts.inferers.propagation.evidence.optical_flow import carry, dense_flow
+from scripts.inferers.propagation.evidence.slice_features import SliceStack
+from scripts.inferers.propagation.geometry.body_box import body_box, holds
+from scripts.inferers.propagation.geometry.key_slices import choose_key_slices, slice_step
+from scripts.inferers.propagation.geometry.morphology import dilate, drop_islands, fill_holes, signed_distance
+from scripts.inferers.propagation.geometry.slice_axis import choose_slice_axis, from_slices, slice_spacing, to_slices
+from scripts.inferers.propagation.geometry.working_grid import labels_to_image, labels_to_working, working_shape
+from scripts.inferers.propagation.memory.memo import Memo, digest
 from scripts.inferers.propagation.parameters import PropagationParameters
-from scripts.inferers.propagation.self_check import check_result
-from scripts.inferers.propagation.slice_axis import choose_slice_axis, from_slices, slice_spacing, to_slices
-from scripts.inferers.propagation.slice_features import SliceStack
-from scripts.inferers.propagation.wavefront import TravelledLabel
-from scripts.inferers.propagation.working_grid import labels_to_image, labels_to_working, working_shape
 
 PARAMETERS = PropagationParameters()
 

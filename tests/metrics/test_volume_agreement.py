@@ -12,7 +12,7 @@ import torch
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
-from scripts.apps.agreement import compare_volumes
+from scripts.apps.reports.agreement import compare_volumes
 from scripts.metrics import volume_agreement
 
 

@@ -17,7 +17,7 @@ from scripts.data import (
     VOC_CLASSES,
     WBC_VALUES,
 )
-from scripts.data.mni152 import MNI152_VALUES
+from scripts.data.readers.mni152 import MNI152_VALUES
 from scripts.text import read_prompts
 
 CLASSES = {

@@ -96,7 +96,7 @@ def test_network_takes_and_gives_what_the_metadata_say(bundle_root: Path) -> Non
 
 @pytest.mark.slow
 def test_exported_program_equals_the_network(bundle_root: Path, make_workflow: Make, tmp_path: Path) -> None:
-    from scripts.apps.model_file import write_model
+    from scripts.apps.startup.model_file import write_model
 
     network = make_workflow("inference.json").parser.get_parsed_content("network_def").eval()
     image = torch.rand(2, 3, 96, 96)

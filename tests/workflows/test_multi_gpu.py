@@ -16,8 +16,8 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.apps.curves import read_scalars
-from scripts.apps.errors import cause_of
+from scripts.apps.reports.curves import read_scalars
+from scripts.apps.startup.errors import cause_of
 
 Run = Callable[..., ConfigWorkflow]
 EVALUATE = ("train.json", "evaluate.json", "hosts/prototype.json")

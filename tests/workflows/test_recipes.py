@@ -13,9 +13,9 @@ import torch
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 
-from scripts.apps.curves import read_scalars
-from scripts.apps.training_curves import draw_training, main
-from scripts.networks.backbone import efficientnet_lite2
+from scripts.apps.reports.curves import read_scalars
+from scripts.apps.reports.training_curves import draw_training, main
+from scripts.networks.backbones.timm_networks import efficientnet_lite2
 
 Run = Callable[..., ConfigWorkflow]
 

@@ -15,7 +15,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 from safetensors.torch import load_file
 
-from scripts.apps.curves import read_scalars
+from scripts.apps.reports.curves import read_scalars
 
 Run = Callable[..., ConfigWorkflow]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -56,7 +56,7 @@ def test_what_a_training_writes(
 
 
 def test_the_backbone_stays_as_it_came(run_workflow: Run, small: dict[str, Any], tmp_path: Path) -> None:
-    from scripts.networks.backbone import efficientnet_lite2
+    from scripts.networks.backbones.timm_networks import efficientnet_lite2
 
     run_workflow(*IFA, output_dir=str(tmp_path), **{**small, "epochs": 1})
     model = read(tmp_path / "checkpoints" / "last.pt")["model"]

@@ -5,8 +5,8 @@ Only what a config calls by this room's name is imported here; figures and repor
 their modules.
 """
 
-from scripts.apps.config_check import refuse_unknown_ids
-from scripts.apps.errors import tell_cause_last
-from scripts.apps.model_file import write_model
+from .startup.config_check import refuse_unknown_ids
+from .startup.errors import tell_cause_last
+from .startup.model_file import write_model
 
 __all__ = ["refuse_unknown_ids", "tell_cause_last", "write_model"]

@@ -21,13 +21,13 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from scripts.apps.atomic import replace_when_done
-from scripts.apps.report import Report
-from scripts.apps.training_curves import draw_training
-from scripts.apps.volume_figure import draw_volume_files
-from scripts.data import read_mni152
-from scripts.data.evaluation import NOT_ANNOTATED
-from scripts.data.mni152 import MNI152_VALUES
+from ..data import read_mni152
+from ..data.episodes.evaluation import NOT_ANNOTATED
+from ..data.readers.mni152 import MNI152_VALUES
+from ..files.atomic import replace_when_done
+from .reports.report import Report
+from .reports.training_curves import draw_training
+from .reports.volume_figure import draw_volume_files
 
 __all__ = ["main", "write_annotation"]
 

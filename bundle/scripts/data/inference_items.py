@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .dicom_series import dicom_files
+from ..files.natural_order import natural_key
+from .dicom.series import dicom_files
 from .items import Item
-from .natural_order import natural_key
 from .volume_reader import is_nifti_name, is_volume_file, volume_stem
 
 __all__ = ["inference_items", "require_items"]

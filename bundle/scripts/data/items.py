@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .label_stack import is_label_stack
-from .mask_index import MaskIndex, count_values
-from .natural_order import natural_key
+from ..files.natural_order import natural_key
+from .dicom.label_stack import is_label_stack
 from .picture_reader import picture_size, read_index
+from .readers.mask_index import MaskIndex, count_values
 from .volume_reader import check_same_grid, is_volume_file, load_volume
 
 __all__ = [

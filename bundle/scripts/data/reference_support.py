@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .episodes import as_compose
-from .labels import binary_label, stack_labels
-from .protocols import NUM_CHUNKS
+from ..labels import binary_label, stack_labels
+from .episodes.dataset import as_compose
+from .episodes.protocols import NUM_CHUNKS
 from .volume_reader import is_volume_file
 
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
@@ -84,7 +84,7 @@ def read_reference_support(
     pairs = _pairs(images, labels)[:num_shots]
     compose = as_compose(transform)
     if is_volume_file(pairs[0][0]):
-        from scripts.transforms import LoadVolumed
+        from ..transforms import LoadVolumed
 
         volumes = [LoadVolumed(("image", "label"))({"image": image, "label": label}) for image, label in pairs]
         stacks = [volume["label"].as_tensor()[0].permute(2, 1, 0).numpy() for volume in volumes]

@@ -18,11 +18,11 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import io_orientation
 from nibabel.spatialimages import HeaderDataError
 
-from .dicom_header import has_dicom_name
-from .dicom_pixels import read_pixels
-from .dicom_segmentation import is_segmentation, read_segmentation
-from .dicom_series import find_series, is_dicom_path
-from .label_stack import is_label_stack, read_label_stack
+from .dicom.header import has_dicom_name
+from .dicom.label_stack import is_label_stack, read_label_stack
+from .dicom.pixels import read_pixels
+from .dicom.segmentation import is_segmentation, read_segmentation
+from .dicom.series import find_series, is_dicom_path
 
 __all__ = [
     "CANONICAL_AXES",

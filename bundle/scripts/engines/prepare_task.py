@@ -9,7 +9,7 @@ import torch
 from ignite.utils import convert_tensor
 from torch import Tensor
 
-from scripts.engines.prepare_batch import PrepareEpisode
+from .prepare_batch import PrepareEpisode
 
 __all__ = ["PrepareTask"]
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Ignite handlers that MONAI lacks: metrics per case, checkpoints that survive an interruption."""
 
-from scripts.handlers.case_metrics import CASE_COLUMNS, CaseMetrics
-from scripts.handlers.checkpoint import TrainingCheckpoint
-from scripts.handlers.shipped_checkpoint import shipped_checkpoint
-from scripts.handlers.validation_loss import ValidationLoss
-from scripts.handlers.weights import load_weights, read_checkpoint
+from .case_metrics import CASE_COLUMNS, CaseMetrics
+from .checkpoint import TrainingCheckpoint
+from .shipped_checkpoint import shipped_checkpoint
+from .validation_loss import ValidationLoss
+from .weights import load_weights, read_checkpoint
 
 __all__ = [
     "CASE_COLUMNS",

@@ -23,9 +23,9 @@ from monai.utils import CommonKeys
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from scripts.apps.atomic import write_csv, write_json
-from scripts.metrics import IGNORE_VALUE, CaseRow, CaseTable, OverlapCounts, count_overlap, summarise
-from scripts.metrics.segmentation import CaseArrays, figures
+from ..files.atomic import write_csv, write_json
+from ..metrics import IGNORE_VALUE, CaseRow, CaseTable, OverlapCounts, count_overlap, summarise
+from ..metrics.segmentation import CaseArrays, figures
 
 __all__ = ["CASE_COLUMNS", "CaseMetrics", "foreground_mask", "item_rows"]
 

@@ -26,9 +26,9 @@ from ignite.engine import Events
 from monai.engines import Evaluator, Trainer
 from torch import nn
 
-from scripts.apps.atomic import remove_partial_files, write_bytes
-from scripts.handlers.random_state import random_state, restore_random_state
-from scripts.handlers.weights import load_state, read_checkpoint
+from ..files.atomic import remove_partial_files, write_bytes
+from .random_state import random_state, restore_random_state
+from .weights import load_state, read_checkpoint
 
 __all__ = ["TrainingCheckpoint"]
 

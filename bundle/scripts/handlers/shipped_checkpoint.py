@@ -7,8 +7,8 @@ import logging
 import os
 from pathlib import Path
 
-from scripts.handlers.weights import read_checkpoint
-from scripts.networks.segmenter import Segmenter, described_network
+from ..networks.segmenter import Segmenter, described_network
+from .weights import read_checkpoint
 
 __all__ = ["shipped_checkpoint"]
 

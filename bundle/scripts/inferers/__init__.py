@@ -1,10 +1,6 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Inferers: tasks with one prompt, and whole volumes from annotated slices or other cases."""
 
-from scripts.inferers.episode_inferer import EpisodeInferer
-from scripts.inferers.label_map import LabelMapInferer
-from scripts.inferers.propagation_inferer import PropagationInferer
-from scripts.inferers.reference_inferer import ReferenceInferer
-from scripts.inferers.volume_session import VolumeSession
+from ..public_face import public_face
 
-__all__ = ["EpisodeInferer", "LabelMapInferer", "PropagationInferer", "ReferenceInferer", "VolumeSession"]
+__getattr__, __dir__, __all__ = public_face(__name__, __file__)

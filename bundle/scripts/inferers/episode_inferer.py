@@ -9,7 +9,7 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
-from scripts.networks.segmenter import Prompt, Segmenter
+from ..networks.segmenter import Prompt, Segmenter
 
 __all__ = ["EpisodeInferer", "segment_in_batches"]
 

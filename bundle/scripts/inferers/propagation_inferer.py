@@ -17,8 +17,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .propagation import ANNOTATION_COMPLETE, NOT_ANNOTATED, PropagationParameters, PropagationResult
-from .propagation.slice_axis import choose_slice_axis
-from .volume_session import VolumeSession
+from .propagation.geometry.slice_axis import choose_slice_axis
+from .volume.session import VolumeSession
 
 __all__ = ["PropagationInferer"]
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from scripts.data.reference_support import ReferenceSupport, SupportPart
-from scripts.inferers.propagation import PropagationResult, SliceReport
-from scripts.networks.segmenter import Prompt, Segmenter
+from ..data.reference_support import ReferenceSupport, SupportPart
+from ..networks.segmenter import Prompt, Segmenter
+from .propagation import PropagationResult, SliceReport
 
 __all__ = ["ReferenceInferer"]
 

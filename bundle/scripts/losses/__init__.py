@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Losses for episodic training."""
 
-from scripts.losses.episode_loss import EpisodeLoss
+from .episode_loss import EpisodeLoss
 
 __all__ = ["EpisodeLoss"]

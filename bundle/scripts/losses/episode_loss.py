@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scripts.networks.hosts.base import TrainingTerm
+from ..networks.hosts.base import TrainingTerm
 
 __all__ = ["EpisodeLoss", "ignoring_cross_entropy", "ignoring_dice"]
 

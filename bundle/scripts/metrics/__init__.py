@@ -1,8 +1,8 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Figures of merit and their intervals."""
 
-from scripts.metrics.bootstrap import Interval, paired_differences, summarise
-from scripts.metrics.segmentation import (
+from .bootstrap import Interval, paired_differences, summarise
+from .segmentation import (
     IGNORE_VALUE,
     CaseArrays,
     CaseRow,
@@ -13,7 +13,7 @@ from scripts.metrics.segmentation import (
     figures,
     iou_score,
 )
-from scripts.metrics.volume_agreement import VolumeAgreement, volume_agreement
+from .volume_agreement import VolumeAgreement, volume_agreement
 
 __all__ = [
     "IGNORE_VALUE",

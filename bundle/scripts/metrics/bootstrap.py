@@ -15,7 +15,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.metrics.segmentation import CaseArrays, CaseRow, figures
+from .segmentation import CaseArrays, CaseRow, figures
 
 __all__ = ["Interval", "draw_counts", "paired_differences", "percentile_interval", "require_same_cases", "summarise"]
 

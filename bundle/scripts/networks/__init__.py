@@ -1,9 +1,6 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Networks: segmenter, backbones, few-shot hosts and the text-guided plug-in."""
 
-from scripts.networks.segmenter import FeatureExtractor, Segmenter
-from scripts.networks.semantic_guidance import SemanticGuidance
-from scripts.networks.style_perturbation import StylePerturbation
-from scripts.networks.trained_backbone import TrainedBackbone
+from ..public_face import public_face
 
-__all__ = ["FeatureExtractor", "Segmenter", "SemanticGuidance", "StylePerturbation", "TrainedBackbone"]
+__getattr__, __dir__, __all__ = public_face(__name__, __file__)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scripts.networks.adaptation import Adaptation, with_parameters
-from scripts.networks.adaptation.base import IMAGE, SupportSet
-from scripts.networks.hosts.base import Host
-from scripts.networks.stored_prompt import StoredPrompt
+from .adaptation import Adaptation, with_parameters
+from .adaptation.base import IMAGE, SupportSet
+from .hosts.base import Host
+from .stored_prompt import StoredPrompt
 
 __all__ = ["IMAGE", "FeatureExtractor", "Prompt", "Segmenter", "described_network", "map_tensors"]
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scripts.data.write_folder import write_file
+from ..files.write_folder import write_file
 
 __all__ = [
     "PrecomputedEncoder",

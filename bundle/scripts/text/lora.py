@@ -21,8 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scripts.data.write_folder import write_file
-
+from ..files.write_folder import write_file
 from .encoders import TextEncoder, refuse_long_sentences
 from .open_clip_encoder import OpenClipEncoder
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from scripts.data.write_folder import write_file
+from ..files.write_folder import write_file
 
 __all__ = ["EncodeFeaturesd"]
 

@@ -14,8 +14,7 @@ from monai.config import KeysCollection
 from monai.transforms import Compose, MapTransform
 from torch import Tensor
 
-from scripts.data.picture_reader import IndexReader, PictureReader
-
+from ..data.picture_reader import IndexReader, PictureReader
 from .load_volume import volume_slice
 
 __all__ = ["LoadItemd", "load_picture", "load_picture_label"]

@@ -10,7 +10,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from scripts.data.volume_reader import check_same_grid, load_volume
+from ..data.volume_reader import check_same_grid, load_volume
 
 __all__ = ["LoadVolumed", "volume_slice"]
 

@@ -17,9 +17,9 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from scripts.apps.atomic import replace_when_done
-from scripts.data.dicom_header import read_header
-
+from ..data.dicom.header import read_header
+from ..files.atomic import replace_when_done
+from ..files.bundle_root import CONFIGS
 from .source_grid import SourceGrid
 
 __all__ = ["save_dicom_segmentation"]
@@ -40,7 +40,7 @@ _ORGANS = {
 _ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 _TISSUE = Code("85756007", "SCT", "Tissue")
 _MAKER = "CD-TG bundle"
-_METADATA = Path(__file__).resolve().parents[2] / "configs" / "metadata.json"
+_METADATA = CONFIGS / "metadata.json"
 
 
 def save_dicom_segmentation(

@@ -15,8 +15,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from scripts.apps.atomic import write_csv
-
+from ..files.atomic import write_csv
 from .save_dicom_segmentation import save_dicom_segmentation
 from .save_volume import save_like, volume_stem
 from .source_grid import SourceGrid, read_source_grid

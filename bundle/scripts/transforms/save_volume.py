@@ -10,9 +10,8 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.apps.atomic import replace_when_done
-from scripts.data.volume_reader import volume_stem
-
+from ..data.volume_reader import volume_stem
+from ..files.atomic import replace_when_done
 from .source_grid import SourceGrid, read_source_grid
 
 __all__ = ["canonical_axis_in_file", "save_like", "volume_stem"]

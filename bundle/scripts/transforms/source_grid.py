@@ -11,8 +11,8 @@ import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from scripts.data.dicom_series import DicomSeries, find_series
-from scripts.data.volume_reader import CANONICAL_AXES, is_dicom_source
+from ..data.dicom.series import DicomSeries, find_series
+from ..data.volume_reader import CANONICAL_AXES, is_dicom_source
 
 __all__ = ["SourceGrid", "read_source_grid"]
 

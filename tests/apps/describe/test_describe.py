@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.apps.config_check import unknown_ids
 from scripts.apps.describe import LanguageModel, LanguageModelError, describe
+from scripts.apps.startup.config_check import unknown_ids
 from scripts.text import read_prompts
 
 KEY = "sk-secret-of-the-test"

@@ -18,8 +18,8 @@ from scripts.networks.blocks.cell_prototypes import cell_prototypes, count_cells
 from scripts.networks.hosts.convert.dmtnet import convert_dmtnet
 from scripts.networks.hosts.convert.hypercorrelation import head_names
 from scripts.networks.hosts.dmtnet import DMTNet, DMTNetContext
-from scripts.networks.hosts.dmtnet_released import ReleasedDMTNet
-from scripts.networks.hosts.patnet_released import ReleasedAnchorHost
+from scripts.networks.hosts.released.dmtnet import ReleasedDMTNet
+from scripts.networks.hosts.released.patnet import ReleasedAnchorHost
 
 _KEPT = 0.8
 

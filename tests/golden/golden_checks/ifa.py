@@ -12,10 +12,10 @@ from torch import Tensor
 from golden_checks.case import Case, assert_close
 from scripts.losses.episode_loss import EpisodeLoss, ignoring_cross_entropy
 from scripts.metrics.segmentation import CaseArrays, CaseRow, count_overlap, figures
+from scripts.networks.backbones.ifa_resnet import ifa_resnet50
 from scripts.networks.blocks.self_support import Cells, Matched, own_prototypes, prepare_cells, refine
 from scripts.networks.hosts.ifa import IFA
-from scripts.networks.hosts.ifa_released import ReleasedIFA
-from scripts.networks.ifa_resnet import ifa_resnet50
+from scripts.networks.hosts.released.ifa import ReleasedIFA
 
 GOLDEN_NAMES = {
     "query_refined": "out_refine",

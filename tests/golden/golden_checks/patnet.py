@@ -17,7 +17,7 @@ from scripts.networks.hosts.anchor_host import STAGES
 from scripts.networks.hosts.convert.hypercorrelation import head_names
 from scripts.networks.hosts.convert.patnet import convert_patnet
 from scripts.networks.hosts.patnet import PATNet, PATNetContext
-from scripts.networks.hosts.patnet_released import ReleasedPATNet
+from scripts.networks.hosts.released.patnet import ReleasedPATNet
 from scripts.networks.semantic_guidance import SemanticGuidance, convert_reference_state
 
 Features = dict[str, Tensor]

@@ -15,12 +15,12 @@ from golden_checks.case import Case, assert_close
 from golden_checks.ifa import fill
 from scripts.losses import EpisodeLoss
 from scripts.losses.episode_loss import ignoring_cross_entropy
+from scripts.networks.backbones.pmms_resnet import pmms_resnet50
 from scripts.networks.blocks.mixture_means import match_means, mixture_means
 from scripts.networks.hosts.convert.pmms import convert_pmms, convert_rpmms, pmms_names, rpmms_names
 from scripts.networks.hosts.pmms import PMMs
-from scripts.networks.hosts.pmms_released import ReleasedPMMs, ReleasedRPMMs
+from scripts.networks.hosts.released.pmms import ReleasedPMMs, ReleasedRPMMs
 from scripts.networks.hosts.rpmms import RPMMs
-from scripts.networks.pmms_resnet import pmms_resnet50
 
 HOSTS: dict[tuple[str, str], Any] = {
     ("PMMs", "released"): ReleasedPMMs,

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from golden_checks.case import Case, assert_close
 from golden_checks.ifa import fill
 from scripts.losses import EpisodeLoss
+from scripts.networks.backbones.qnet_resnet import qnet_resnet101
 from scripts.networks.blocks.prototype_refinement import prepare_query, refine_prototype
 from scripts.networks.blocks.upsampled_pooling import upsampled_average
 from scripts.networks.hosts.base import TrainingTerm
 from scripts.networks.hosts.convert.qnet import convert_qnet
 from scripts.networks.hosts.qnet import QNet
-from scripts.networks.hosts.qnet_released import ReleasedQNet
-from scripts.networks.qnet_resnet import qnet_resnet101
+from scripts.networks.hosts.released.qnet import ReleasedQNet
 
 WIDTHS = {"c4": 1024, "c5": 2048}
 

@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from scripts.apps.atomic import write_json
-from scripts.apps.describe.language_model import LanguageModel
-from scripts.apps.describe.sentence import RefusedAnswerError, standardise
+from ...files.atomic import write_json
+from .language_model import LanguageModel
+from .sentence import RefusedAnswerError, standardise
 
 __all__ = ["BACKGROUND", "describe", "question"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.data import (
+from ...data import (
     read_chaos_ct,
     read_chaos_mr,
     read_chest_xray,
@@ -26,8 +26,7 @@ from scripts.data import (
     read_voc2012,
     read_wbc,
 )
-from scripts.data.items import Item
-
+from ...data.items import Item
 from .voc_augment import augment_voc2012
 
 __all__ = ["CATALOGUE", "Archive", "DatasetEntry"]

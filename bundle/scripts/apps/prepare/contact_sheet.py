@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from scipy.ndimage import binary_erosion
 
-from scripts.apps.atomic import replace_when_done
-from scripts.data.items import Item
-from scripts.transforms import LoadItemd, LoadVolumed, ScaleIntensityBodyd
+from ...data.items import Item
+from ...files.atomic import replace_when_done
+from ...transforms import LoadItemd, LoadVolumed, ScaleIntensityBodyd
 
 __all__ = ["choose_items", "draw_contact_sheet"]
 

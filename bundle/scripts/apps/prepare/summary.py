@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scripts.data.items import Item
-from scripts.data.picture_reader import picture_size
-from scripts.data.volume_reader import is_volume_file, load_volume
+from ...data.items import Item
+from ...data.picture_reader import picture_size
+from ...data.volume_reader import is_volume_file, load_volume
 
 __all__ = ["summarise"]
 

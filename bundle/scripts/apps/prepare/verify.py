@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from scripts.apps.atomic import write_text
-from scripts.data.items import Item
-from scripts.data.picture_reader import PictureReader
-from scripts.data.volume_reader import is_volume_file
-
+from ...data.items import Item
+from ...data.picture_reader import PictureReader
+from ...data.volume_reader import is_volume_file
+from ...files.atomic import write_text
 from .download import file_hash
 
 __all__ = ["CHECKSUM_FILE", "check_checksums", "check_counts", "check_pictures", "count", "write_checksums"]

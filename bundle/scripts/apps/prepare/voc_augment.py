@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from scripts.apps.atomic import replace_when_done, write_text
-from scripts.data.items import read_in_threads
+from ...data.items import read_in_threads
+from ...files.atomic import replace_when_done, write_text
 
 __all__ = ["augment_voc2012"]
 

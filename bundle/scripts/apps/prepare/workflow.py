@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.apps.atomic import write_bytes, write_json
-from scripts.data.items import Item
-
+from ...data.items import Item
+from ...files.atomic import write_bytes, write_json
 from .catalogue import CATALOGUE, Archive, DatasetEntry
 from .contact_sheet import draw_contact_sheet
 from .download import download, file_hash

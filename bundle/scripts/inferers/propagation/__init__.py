@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from .annotations import ANNOTATION_COMPLETE, NOT_ANNOTATED, SliceAnnotation
-from .memo import Memo
+from .evidence.annotations import ANNOTATION_COMPLETE, NOT_ANNOTATED, SliceAnnotation
+from .evidence.slice_features import FeatureExtractor, SliceStack, extract_features
+from .memory.memo import Memo
 from .parameters import PropagationParameters
 from .pipeline import Propagated, segment_stack
 from .result import PropagationResult, SliceReport
-from .slice_features import FeatureExtractor, SliceStack, extract_features
 
 __all__ = [
     "ANNOTATION_COMPLETE",

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .annotations import SliceAnnotation, exemplars_of, impose, labels_of
-from .between import fill_between
-from .calibration import calibrate
-from .key_slices import choose_key_slices
-from .label_rules import LabelRules
-from .memo import Memo, digest
-from .output import output_labels, travelled_labels
+from .chains.between import fill_between
+from .chains.output import output_labels, travelled_labels
+from .chains.wavefront import TravelledLabel, propagate
+from .evidence.annotations import SliceAnnotation, exemplars_of, impose, labels_of
+from .evidence.calibration import calibrate
+from .evidence.label_rules import LabelRules
+from .evidence.slice_features import SliceStack
+from .geometry.key_slices import choose_key_slices
+from .memory.memo import Memo, digest
 from .parameters import PropagationParameters
-from .slice_features import SliceStack
-from .wavefront import TravelledLabel, propagate
 
 __all__ = ["Propagated", "segment_stack"]
 

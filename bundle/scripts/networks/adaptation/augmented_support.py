@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from scripts.networks.adaptation.augmentation import augment
-from scripts.networks.adaptation.base import IMAGE, Adaptation, Optimizer, SupportSet
-from scripts.networks.hosts.base import Host
+from ..hosts.base import Host
+from .augmentation import augment
+from .base import IMAGE, Adaptation, Optimizer, SupportSet
 
 if TYPE_CHECKING:
-    from scripts.networks.segmenter import Segmenter
+    from ..segmenter import Segmenter
 
 __all__ = ["AugmentedSupport"]
 

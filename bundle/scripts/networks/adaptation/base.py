@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from scripts.networks.adaptation.lending import with_parameters
-from scripts.networks.hosts.base import Host
+from ..hosts.base import Host
+from .lending import with_parameters
 
 if TYPE_CHECKING:
-    from scripts.networks.segmenter import Segmenter
+    from ..segmenter import Segmenter
 
 __all__ = ["IMAGE", "Adaptation", "SupportSet"]
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from scripts.networks.adaptation.base import Adaptation, SupportSet
-from scripts.networks.hosts.base import Host
+from ..hosts.base import Host
+from .base import Adaptation, SupportSet
 
 if TYPE_CHECKING:
-    from scripts.networks.segmenter import Segmenter
+    from ..segmenter import Segmenter
 
 __all__ = ["SelfMatching"]
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.networks.blocks.alignment import cell_centres
+from .alignment import cell_centres
 
 __all__ = ["consistent_share", "deform", "gaussian_smooth", "invert_affine", "resize_field"]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scripts.networks.blocks.centre_pivot import CentrePivotConv4d
+from .centre_pivot import CentrePivotConv4d
 
 __all__ = ["HypercorrelationHead"]
 

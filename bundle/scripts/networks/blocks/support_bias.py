@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.networks.blocks.alignment import append_position, cell_centres
+from .alignment import append_position, cell_centres
 
 __all__ = ["near_background", "self_scores", "support_bias", "top_mean"]
 

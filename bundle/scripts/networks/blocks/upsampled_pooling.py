@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.networks.blocks.pooling import masked_averages
+from .pooling import masked_averages
 
 __all__ = ["cell_weights", "upsampled_average"]
 

@@ -1,21 +1,21 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """Few-shot hosts, one file each."""
 
-from scripts.networks.hosts.aligned_matching import AlignedMatching
-from scripts.networks.hosts.base import Host, TrainingTerm
-from scripts.networks.hosts.dmtnet import DMTNet
-from scripts.networks.hosts.dmtnet_released import ReleasedDMTNet
-from scripts.networks.hosts.ifa import IFA
-from scripts.networks.hosts.ifa_released import ReleasedIFA
-from scripts.networks.hosts.matching import Matching
-from scripts.networks.hosts.patnet import PATNet
-from scripts.networks.hosts.patnet_released import ReleasedPATNet
-from scripts.networks.hosts.pmms import PMMs
-from scripts.networks.hosts.pmms_released import ReleasedPMMs, ReleasedRPMMs
-from scripts.networks.hosts.prototype import Prototype
-from scripts.networks.hosts.qnet import QNet
-from scripts.networks.hosts.qnet_released import ReleasedQNet
-from scripts.networks.hosts.rpmms import RPMMs
+from .aligned_matching import AlignedMatching
+from .base import Host, TrainingTerm
+from .dmtnet import DMTNet
+from .ifa import IFA
+from .matching import Matching
+from .patnet import PATNet
+from .pmms import PMMs
+from .prototype import Prototype
+from .qnet import QNet
+from .released.dmtnet import ReleasedDMTNet
+from .released.ifa import ReleasedIFA
+from .released.patnet import ReleasedPATNet
+from .released.pmms import ReleasedPMMs, ReleasedRPMMs
+from .released.qnet import ReleasedQNet
+from .rpmms import RPMMs
 
 __all__ = [
     "IFA",

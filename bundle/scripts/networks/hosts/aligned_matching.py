@@ -21,18 +21,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.networks.blocks.alignment import align_affine, apply_affine, cell_centres, position_entries, resize_cells
-from scripts.networks.blocks.deformation import (
+from ..blocks.alignment import align_affine, apply_affine, cell_centres, position_entries, resize_cells
+from ..blocks.deformation import (
     consistent_share,
     deform,
     gaussian_smooth,
     invert_affine,
     resize_field,
 )
-from scripts.networks.blocks.levels import at_least_float32
-from scripts.networks.blocks.masks import sure_cells
-from scripts.networks.blocks.support_bias import support_bias, top_mean
-from scripts.networks.hosts.base import Host, check_levels
+from ..blocks.levels import at_least_float32
+from ..blocks.masks import sure_cells
+from ..blocks.support_bias import support_bias, top_mean
+from .base import Host, check_levels
 
 __all__ = ["AlignedMatching", "AlignedMatchingContext"]
 

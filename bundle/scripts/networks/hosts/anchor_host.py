@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import unit_rows
-from scripts.networks.blocks.levels import at_least_float32
-from scripts.networks.blocks.masks import aligned_weights
-from scripts.networks.blocks.mosaic import one_above_another
-from scripts.networks.blocks.pooling import masked_averages
-from scripts.networks.hosts.base import Host, check_levels
-from scripts.networks.semantic_guidance import SemanticGuidance
+from ..blocks.anchor_transform import unit_rows
+from ..blocks.levels import at_least_float32
+from ..blocks.masks import aligned_weights
+from ..blocks.mosaic import one_above_another
+from ..blocks.pooling import masked_averages
+from ..semantic_guidance import SemanticGuidance
+from .base import Host, check_levels
 
 if TYPE_CHECKING:
-    from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
+    from ..blocks.hypercorrelation_head import HypercorrelationHead
 
 __all__ = ["AnchorHost", "Anchors", "SupportPasses", "stages_of"]
 

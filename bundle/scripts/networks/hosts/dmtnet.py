@@ -17,20 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import (
+from ..blocks.anchor_transform import (
     anchor_coordinates,
     correlation_factors,
     inverse_rows,
     unit_rows,
 )
-from scripts.networks.blocks.cell_prototypes import cell_prototypes, mean_direction
-from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead, resize_query
-from scripts.networks.blocks.levels import at_least_float32
-from scripts.networks.blocks.mosaic import mosaic, one_above_another
-from scripts.networks.blocks.pooling import masked_averages
-from scripts.networks.hosts.anchor_host import AnchorHost, Anchors
-from scripts.networks.hosts.base import TrainingTerm
-from scripts.networks.semantic_guidance import SemanticGuidance
+from ..blocks.cell_prototypes import cell_prototypes, mean_direction
+from ..blocks.hypercorrelation_head import HypercorrelationHead, resize_query
+from ..blocks.levels import at_least_float32
+from ..blocks.mosaic import mosaic, one_above_another
+from ..blocks.pooling import masked_averages
+from ..semantic_guidance import SemanticGuidance
+from .anchor_host import AnchorHost, Anchors
+from .base import TrainingTerm
 
 __all__ = ["DMTNet", "DMTNetContext"]
 

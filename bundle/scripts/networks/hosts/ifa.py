@@ -15,12 +15,12 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from scripts.networks.blocks.levels import LevelNeck, at_least_float32
-from scripts.networks.blocks.masks import aligned_weights, area_weights
-from scripts.networks.blocks.pooling import masked_averages, mean_over_shots
-from scripts.networks.blocks.self_support import Cells, Matched, match_self, prepare_cells, refine, similarity
-from scripts.networks.hosts.base import Host, TrainingTerm, check_levels
-from scripts.networks.semantic_guidance import SemanticGuidance
+from ..blocks.levels import LevelNeck, at_least_float32
+from ..blocks.masks import aligned_weights, area_weights
+from ..blocks.pooling import masked_averages, mean_over_shots
+from ..blocks.self_support import Cells, Matched, match_self, prepare_cells, refine, similarity
+from ..semantic_guidance import SemanticGuidance
+from .base import Host, TrainingTerm, check_levels
 
 __all__ = ["IFA", "IFAContext"]
 

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.networks.blocks.alignment import append_position, cell_centres
-from scripts.networks.blocks.levels import at_least_float32, to_finest_grid
-from scripts.networks.blocks.masks import sure_cells
-from scripts.networks.blocks.similarity import gather_chosen, mean_of_nearest
-from scripts.networks.hosts.base import Host, check_levels
+from ..blocks.alignment import append_position, cell_centres
+from ..blocks.levels import at_least_float32, to_finest_grid
+from ..blocks.masks import sure_cells
+from ..blocks.similarity import gather_chosen, mean_of_nearest
+from .base import Host, check_levels
 
 __all__ = ["Matching", "MatchingContext"]
 

@@ -14,13 +14,13 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.anchor_transform import anchor_coordinates, correlation_factors, inverse_rows
-from scripts.networks.blocks.hypercorrelation_head import HypercorrelationHead
-from scripts.networks.blocks.levels import at_least_float32
-from scripts.networks.blocks.mosaic import mosaic, one_above_another
-from scripts.networks.blocks.pooling import masked_averages
-from scripts.networks.hosts.anchor_host import AnchorHost
-from scripts.networks.semantic_guidance import SemanticGuidance
+from ..blocks.anchor_transform import anchor_coordinates, correlation_factors, inverse_rows
+from ..blocks.hypercorrelation_head import HypercorrelationHead
+from ..blocks.levels import at_least_float32
+from ..blocks.mosaic import mosaic, one_above_another
+from ..blocks.pooling import masked_averages
+from ..semantic_guidance import SemanticGuidance
+from .anchor_host import AnchorHost
 
 __all__ = ["PATNet", "PATNetContext", "mean_divergence"]
 

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scripts.networks.blocks.levels import at_least_float32, to_finest_grid
-from scripts.networks.blocks.masks import aligned_weights, area_weights
-from scripts.networks.blocks.mixture_head import MixtureHead
-from scripts.networks.blocks.mixture_means import draw_starts, match_means, mixture_means, to_unit_length
-from scripts.networks.hosts.base import Host, check_levels
-from scripts.networks.semantic_guidance import SemanticGuidance
+from ..blocks.levels import at_least_float32, to_finest_grid
+from ..blocks.masks import aligned_weights, area_weights
+from ..blocks.mixture_head import MixtureHead
+from ..blocks.mixture_means import draw_starts, match_means, mixture_means, to_unit_length
+from ..semantic_guidance import SemanticGuidance
+from .base import Host, check_levels
 
 __all__ = ["LevelEmbedding", "PMMs", "PMMsContext", "part_widths"]
 

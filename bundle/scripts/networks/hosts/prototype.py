@@ -13,12 +13,12 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from scripts.networks.blocks.levels import at_least_float32, to_finest_grid
-from scripts.networks.blocks.masks import area_weights
-from scripts.networks.blocks.pooling import masked_averages, mean_over_shots
-from scripts.networks.blocks.similarity import cosine_with_prototypes
-from scripts.networks.hosts.base import Host, check_levels
-from scripts.networks.semantic_guidance import SemanticGuidance
+from ..blocks.levels import at_least_float32, to_finest_grid
+from ..blocks.masks import area_weights
+from ..blocks.pooling import masked_averages, mean_over_shots
+from ..blocks.similarity import cosine_with_prototypes
+from ..semantic_guidance import SemanticGuidance
+from .base import Host, check_levels
 
 __all__ = ["Prototype", "PrototypeContext"]
 

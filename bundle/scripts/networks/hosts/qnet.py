@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scripts.networks.blocks.levels import at_least_float32
-from scripts.networks.blocks.pooling import mean_over_shots
-from scripts.networks.blocks.prototype_refinement import prepare_query, refine_prototype, score_positions
-from scripts.networks.blocks.upsampled_pooling import upsampled_average
-from scripts.networks.hosts.base import Host, TrainingTerm, check_levels
-from scripts.networks.semantic_guidance import SemanticGuidance
+from ..blocks.levels import at_least_float32
+from ..blocks.pooling import mean_over_shots
+from ..blocks.prototype_refinement import prepare_query, refine_prototype, score_positions
+from ..blocks.upsampled_pooling import upsampled_average
+from ..semantic_guidance import SemanticGuidance
+from .base import Host, TrainingTerm, check_levels
 
 __all__ = ["QNet", "QNetContext"]
 

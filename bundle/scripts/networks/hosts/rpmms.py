@@ -8,8 +8,8 @@ answers.
 import torch
 from torch import Tensor
 
-from scripts.networks.hosts.base import TrainingTerm
-from scripts.networks.hosts.pmms import PMMs, PMMsContext
+from .base import TrainingTerm
+from .pmms import PMMs, PMMsContext
 
 __all__ = ["RPMMs"]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scripts.networks.refinement.region_descriptors import Region
+from .region_descriptors import Region
 
 __all__ = ["MeritWeights", "candidate_merit"]
 

@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from scripts.networks.refinement.candidate_choice import MeritWeights, candidate_merit
-from scripts.networks.refinement.colour_model import ColourHistogram, lab_map
-from scripts.networks.refinement.minimum_cut import Links, contrast_links, minimum_cut
-from scripts.networks.refinement.region_descriptors import Region, describe_region, mean_region, to_row
+from .candidate_choice import MeritWeights, candidate_merit
+from .colour_model import ColourHistogram, lab_map
+from .minimum_cut import Links, contrast_links, minimum_cut
+from .region_descriptors import Region, describe_region, mean_region, to_row
 
 __all__ = ["Candidate", "ColourCut", "ColourPrompt"]
 

@@ -19,9 +19,9 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.blocks.masks import aligned_weights
-from scripts.networks.blocks.pooling import masked_averages
-from scripts.networks.semantic_guidance.unit import SemanticUnit
+from ..blocks.masks import aligned_weights
+from ..blocks.pooling import masked_averages
+from .unit import SemanticUnit
 
 __all__ = ["SemanticGuidance"]
 

@@ -4,8 +4,8 @@
 import torch
 from torch import Tensor
 
-from scripts.networks.blocks.masks import aligned_weights
-from scripts.networks.semantic_guidance.guidance import SemanticGuidance
+from ..blocks.masks import aligned_weights
+from .guidance import SemanticGuidance
 
 __all__ = ["ReleasedSemanticGuidance"]
 

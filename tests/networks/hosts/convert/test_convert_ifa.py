@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from scripts.networks.backbones.ifa_resnet import ifa_resnet50
 from scripts.networks.hosts.convert.ifa import convert_ifa
-from scripts.networks.ifa_resnet import ifa_resnet50
 
 
 @pytest.fixture

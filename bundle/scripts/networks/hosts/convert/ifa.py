@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from scripts.networks.hosts.convert.hypercorrelation import rename
-from scripts.networks.ifa_resnet import ifa_resnet50
+from ...backbones.ifa_resnet import ifa_resnet50
+from .hypercorrelation import rename
 
 __all__ = ["convert_ifa"]
 
@@ -21,7 +21,7 @@ def convert_ifa(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state: as in the public repository; a prefix ``module.`` is dropped.
 
     Returns:
-        State of :func:`scripts.networks.ifa_resnet.ifa_resnet50`.
+        State of :func:`scripts.networks.backbones.ifa_resnet.ifa_resnet50`.
 
     Raises:
         ValueError: listing all names that are missing or unexpected.

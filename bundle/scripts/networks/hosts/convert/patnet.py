@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from scripts.networks.hosts.convert.hypercorrelation import head_names, rename
+from .hypercorrelation import head_names, rename
 
 __all__ = ["convert_patnet"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from scripts.networks.blocks.mixture_means import draw_starts
-from scripts.networks.hosts.convert.hypercorrelation import rename
-from scripts.networks.hosts.pmms import part_widths
+from ...blocks.mixture_means import draw_starts
+from ..pmms import part_widths
+from .hypercorrelation import rename
 
 __all__ = ["convert_pmms", "convert_rpmms", "pmms_names", "rpmms_names"]
 

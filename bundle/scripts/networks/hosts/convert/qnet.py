@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from scripts.networks.hosts.convert.hypercorrelation import rename
+from .hypercorrelation import rename
 
 __all__ = ["convert_qnet"]
 

@@ -1,0 +1,80 @@
+# Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
+"""Slices between two key slices: evidence from both neighbours, weighted by the inverse distance."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evidence.annotations import SliceAnnotation, exemplars_of
+from ..evidence.label_rules import LabelRules
+from ..evidence.slice_features import SliceStack
+from ..evidence.unary import Exemplar
+from ..memory.memo import Memo
+from ..parameters import PropagationParameters
+from .output import compete
+from .wavefront import recall_logit, tidy
+
+__all__ = ["fill_between"]
+
+
+def fill_between(
+    stack: SliceStack,
+    key_labels: NDArray[np.int32],
+    key_slices: Sequence[int],
+    annotations: Mapping[int, SliceAnnotation],
+    rules: Mapping[int, LabelRules],
+    parameters: PropagationParameters,
+    *,
+    memo: Memo | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.int32], list[dict[int, NDArray[np.float32]]]]:
+    """Label the slices between key slices.
+
+    Args:
+        stack: all slices of the volume.
+        key_labels: (K, h, w), labels of the key slices.
+        key_slices: their K indices in the stack.
+        annotations: by slice of the stack, on the working grid.
+        rules: by label.
+        parameters: everything else.
+        memo: remembers the evidence of earlier runs.
+        progress: called with the number of slices done.
+
+    Returns:
+        labels (Z, h, w), and for every slice ``{label: logit (h, w)}`` (empty on key slices).
+    """
+    memo = memo or Memo()
+    clip = parameters.meeting_clip
+    labels = np.zeros((len(stack), *stack.shape), np.int32)
+    all_logits: list[dict[int, NDArray[np.float32]]] = [{} for _ in range(len(stack))]
+    labels[list(key_slices)] = key_labels
+    exemplars = {label: exemplars_of(label, annotations) for label in rules}
+    done = 0
+    for position, (lower, upper) in enumerate(itertools.pairwise(key_slices)):
+        for index in range(lower + 1, upper):
+            masks = {}
+            for label, annotated in exemplars.items():
+                nearest = min(annotated, key=lambda exemplar: abs(exemplar.index - index))
+                parts, weights = [], []
+                for key, key_label in ((lower, key_labels[position]), (upper, key_labels[position + 1])):
+                    mask = key_label == label
+                    if mask.sum() < max(1, rules[label].smallest_area):
+                        continue
+                    logit, window = recall_logit(
+                        memo, stack, index, Exemplar(key, mask), nearest, rules[label], parameters
+                    )
+                    parts.append(np.where(window, np.clip(logit + parameters.between_bias, -clip, clip), -clip))
+                    weights.append(1 / abs(index - key))
+                if parts:
+                    mean = np.average(parts, axis=0, weights=weights).astype(np.float32)
+                    all_logits[index][label] = mean
+                    masks[label] = tidy(mean > 0, rules[label], parameters, fill_all=True)
+            labels[index] = compete(all_logits[index], masks, stack.shape)
+            done += 1
+            if progress is not None:
+                progress(done)
+    return labels, all_logits
