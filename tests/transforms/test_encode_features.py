@@ -12,7 +12,7 @@ from monai.data import CacheDataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from scripts.transforms import EncodeFeaturesd, FlipIfFlaggedd, encode_features
+from scripts.transforms import EncodeFeaturesd, FlipIfFlaggedd
 
 
 class ToyBackbone(nn.Module):
@@ -104,12 +104,11 @@ def test_a_damaged_file_is_written_again(
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     tmp_path: Path, images: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_space(features: dict[str, Tensor], path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def no_space(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(encode_features, "save_file", no_space)
-    with pytest.raises(OSError, match=r"can't write features to .*No space left on device.*is the disk full\?"):
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(OSError, match=r"can't write features to .*no space left to write .*is the disk full\?"):
         EncodeFeaturesd("image", ToyBackbone(), tmp_path)(images[0])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

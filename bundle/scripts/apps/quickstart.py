@@ -9,7 +9,6 @@ Every step is the bundle's own command line, so that what is printed can be type
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from ..data import read_mni152
 from ..data.episodes.evaluation import NOT_ANNOTATED
 from ..data.readers.mni152 import MNI152_VALUES
 from ..files.atomic import replace_when_done
+from ..files.read_json import read_json
 from .reports.report import Report
 from .reports.training_curves import draw_training
 from .reports.volume_figure import draw_volume_files
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         }
     )
     path = report.write()
-    scores = json.loads((evaluation / "summary.json").read_text())["metrics"]
+    scores = read_json(evaluation / "summary.json")["metrics"]
     dice = ", ".join(f"{name} {100 * scores[f'dice/{name}']['value']:.1f} %" for name in labels.values())
     print(f"\nDice from one annotated slice: {dice}\nReport: {path}")
     return path

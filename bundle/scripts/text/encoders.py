@@ -15,15 +15,15 @@ from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
+from ..files.digest import file_hash
 
 __all__ = [
     "PrecomputedEncoder",
     "TextEncoder",
-    "file_hash",
     "refuse_long_sentences",
     "save_embeddings",
     "sentence_key",
@@ -102,7 +102,7 @@ def save_embeddings(path: str | Path, sentences: Sequence[str], encoder: TextEnc
     """Encode sentences into a file for `PrecomputedEncoder`."""
     vectors = encoder.encode(sentences)
     named = {sentence_key(sentence): vector.contiguous() for sentence, vector in zip(sentences, vectors, strict=True)}
-    write_file(Path(path).expanduser(), lambda draft: save_file(named, draft, metadata={"encoder": encoder.name}))
+    write_tensors(Path(path).expanduser(), named, metadata={"encoder": encoder.name})
 
 
 def refuse_long_sentences(encoder: Any, sentences: Sequence[str]) -> None:
@@ -122,12 +122,3 @@ def refuse_long_sentences(encoder: Any, sentences: Sequence[str]) -> None:
 def sentence_key(sentence: str) -> str:
     """Hash under which a sentence's embedding is stored."""
     return hashlib.sha256(sentence.encode()).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
 from .encoders import TextEncoder, refuse_long_sentences
 from .open_clip_encoder import OpenClipEncoder
 
@@ -151,7 +150,7 @@ class AdaptedTextEncoder(nn.Module):
 
     def save_merged(self, path: str | Path) -> None:
         """Write `merged_state` as safetensors."""
-        write_file(Path(path).expanduser(), lambda draft: save_file(self.merged_state(), draft))
+        write_tensors(Path(path).expanduser(), self.merged_state())
 
 
 class TokenIds:

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .encoders import file_hash, refuse_long_sentences
+from ..files.digest import file_hash
+from .encoders import refuse_long_sentences
 
 __all__ = ["MiniLMEncoder", "TransformersEncoder"]
 

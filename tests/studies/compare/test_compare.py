@@ -206,7 +206,7 @@ def test_a_damaged_checkpoint_is_named_before_anything_runs(data_root: Path, tmp
 def test_a_broken_overlay_is_named_before_anything_runs(data_root: Path, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "broken.json"
     file.write_text('{"host_name": ')
-    with pytest.raises(ValueError, match=f"{kind} overlay {file} isn't JSON"):
+    with pytest.raises(ValueError, match=f"{kind} overlay {file} is not JSON"):
         compare(tmp_path / "out", **settings(data_root, **{kind: [str(file)]}))
     assert not (tmp_path / "out").exists()
 

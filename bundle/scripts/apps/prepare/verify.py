@@ -11,7 +11,8 @@ from ...data.items import Item
 from ...data.picture_reader import PictureReader
 from ...data.volume_reader import is_volume_file
 from ...files.atomic import write_text
-from .download import file_hash
+from ...files.digest import file_hash
+from ...files.read_json import read_text
 
 __all__ = ["CHECKSUM_FILE", "check_checksums", "check_counts", "check_pictures", "count", "write_checksums"]
 
@@ -71,7 +72,7 @@ def check_checksums(path: Path, root: Path) -> list[str]:
         ValueError: when a line of the list is not of the form of ``sha256sum``.
     """
     wanted = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name:
             raise ValueError(f"{path}, line {number}: expected a sha256, two spaces and a file name, found {line!r}")

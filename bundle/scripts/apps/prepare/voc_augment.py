@@ -13,6 +13,7 @@ from scipy.io.matlab import MatReadError
 
 from ...data.items import read_in_threads
 from ...files.atomic import replace_when_done, write_text
+from ...files.read_json import read_text
 
 __all__ = ["augment_voc2012"]
 
@@ -55,7 +56,7 @@ def augment_voc2012(root: Path) -> int:
 
     names = sorted([*own, *added])
     read_in_threads(write, names)
-    val = set((lists / "val.txt").read_text().split())
+    val = set(read_text(lists / "val.txt").split())
     train = [name for name in names if name not in val]
     write_text(lists / f"{SPLIT}.txt", "".join(f"{name}\n" for name in train))
     return len(train)

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...files.atomic import write_text
+from ...files.read_json import read_json_object
 
 __all__ = ["Report", "markdown_table", "percent"]
 
@@ -151,7 +151,7 @@ def percent(interval: Mapping[str, Any], sign: str = "", *, with_interval: bool 
 
 
 def _read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    content = read_json_object(path)
     missing = {"metrics", "num_cases"} - set(content)
     if missing:
         raise ValueError(f"{path} is no summary of an evaluation: it has no {', '.join(sorted(missing))}")

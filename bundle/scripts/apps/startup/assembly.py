@@ -8,7 +8,6 @@ workflow.run()
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from pydoc import locate
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from ...files.bundle_root import CONFIGS
+from ...files.read_json import read_json_object
 
 __all__ = ["CONFIGS", "TARGETS", "Target", "evaluation_files", "find_overlay", "find_target", "has_guidance", "start"]
 
@@ -156,8 +156,6 @@ def _same_name(name: str, there: Sequence[str]) -> str | None:
 
 def _refuse_broken_json(path: Path, kind: str) -> None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        read_json_object(path)
     except ValueError as error:
-        raise ValueError(f"{kind} overlay {path} isn't JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{kind} overlay {path} holds a {type(content).__name__}, expected an object of keys")
+        raise ValueError(f"{kind} overlay {error}") from error

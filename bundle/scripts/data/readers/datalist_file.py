@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...files.read_json import read_json
 from ..items import Item, Values, picture_item, read_in_threads, volume_item
 from ..volume_reader import is_volume_file, volume_stem
-from .folders import read_json
 from .image_folder import class_values_of
 
 __all__ = ["read_datalist"]

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 __all__ = [
     "check_classes",
     "dataset_folder",
     "find_file",
     "list_files",
-    "read_json",
-    "read_lines",
     "require_dataset_dir",
 ]
 
@@ -58,23 +54,6 @@ def find_file(folder: Path, names: Sequence[str], reason: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(f"{reason}: no {' or '.join(names)} in {folder}")
-
-
-def read_json(path: Path) -> Any:
-    """Content of a JSON file in UTF-8; a ValueError names a file that is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-
-
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file in UTF-8, without empty ones and outer blanks; a ValueError names a file that is none."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 def check_classes(classes: Iterable[str] | None, known: Sequence[str], name: str) -> list[str]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..items import Item, Values, natural_key, picture_item, read_in_threads, volume_item
+from ...files.natural_order import natural_key
+from ...files.read_json import read_json
+from ..items import Item, Values, picture_item, read_in_threads, volume_item
 from ..picture_reader import read_index
 from ..volume_reader import is_volume_file, volume_stem
 from .derived_masks import mask_item
-from .folders import PICTURE_SUFFIXES, dataset_folder, list_files, read_json
+from .folders import PICTURE_SUFFIXES, dataset_folder, list_files
 
 __all__ = ["class_values_of", "read_image_folder"]
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..items import Item, natural_key, read_in_threads
+from ...files.natural_order import natural_key
+from ..items import Item, read_in_threads
 from .derived_masks import MERGED_FOLDER, mask_item, merge_masks
 from .folders import dataset_folder, list_files
 from .sentences import Sentences, read_lvit_table, read_medvlsm_prompts

@@ -11,7 +11,8 @@ from types import TracebackType
 
 import numpy as np
 
-from ...files.write_folder import write_file
+from ...files.atomic import write_text
+from ...files.read_json import read_json
 from ..picture_reader import read_index
 
 __all__ = ["MaskIndex", "count_values"]
@@ -54,7 +55,7 @@ class MaskIndex:
             return
         entries = {**self._read(), **self._new}  # another process may have written meanwhile
         try:
-            write_file(self.file, lambda draft: draft.write_text(json.dumps(entries)))
+            write_text(self.file, json.dumps(entries))
         except OSError as failed:
             logger.warning("masks will be read again at the next start: %s", failed)
 
@@ -80,7 +81,7 @@ class MaskIndex:
         if self.file is None or not self.file.is_file():
             return {}
         try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
+            content = read_json(self.file)
             if all(len(entry) == 3 and sum(entry[2].values()) == entry[0] * entry[1] for entry in content.values()):
                 return content
         except (OSError, ValueError, TypeError, AttributeError):

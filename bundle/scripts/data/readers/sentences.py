@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from .folders import read_json
+from ...files.read_json import read_json
 
 __all__ = ["Sentences", "read_lvit_table", "read_medvlsm_prompts"]
 

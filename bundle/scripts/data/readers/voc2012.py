@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files.read_json import read_lines
 from ..items import Item, picture_item, read_in_threads
-from .folders import check_classes, dataset_folder, read_lines
+from .folders import check_classes, dataset_folder
 from .mask_index import MaskIndex
 
 __all__ = ["VOC_CLASSES", "read_voc2012", "voc2012_classes"]

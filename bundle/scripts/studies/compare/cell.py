@@ -25,6 +25,7 @@ from ...apps.startup.assembly import Target, evaluation_files, start
 from ...data.items import expand_items, item_id
 from ...files.atomic import replace_when_done, write_json
 from ...handlers.case_metrics import foreground_mask
+from ...files.read_json import read_json
 from .identity import code_digest, config_digests, file_digest, listing_digest, named_files
 
 __all__ = ["Cell", "Labels", "read_record", "run_cell"]
@@ -105,8 +106,8 @@ class Cell:
 def read_record(folder: Path) -> dict[str, Any] | None:
     """Read ``cell.json``; None where no cell was finished."""
     try:
-        record = json.loads((folder / "cell.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        record = read_json(folder / "cell.json")
+    except (FileNotFoundError, ValueError):
         return None
     return record if isinstance(record, dict) and "identity" in record else None
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...apps.reports.figures import save_figure
+from ...files.read_json import read_json_object
 from ...metrics.segmentation import count_overlap, iou_score
 
 __all__ = ["draw_examples"]
@@ -37,7 +37,7 @@ def draw_examples(folders: Iterable[Path], output_dir: Path) -> list[Path]:
     for folder in folders:
         if not (folder / "first.npz").is_file():
             continue
-        cell = json.loads((folder / "cell.json").read_text())["cell"]
+        cell = read_json_object(folder / "cell.json")["cell"]
         labels = cell["labels"]
         rows = figures.setdefault((labels["host"], labels["refinement"], cell["num_shots"]), {})
         rows.setdefault(labels["target"], {}).setdefault(labels["text"], folder / "first.npz")

@@ -16,6 +16,7 @@ from monai.bundle.config_item import ConfigComponent
 from monai.bundle.reference_resolver import ReferenceResolver
 
 from ...apps.startup.assembly import CONFIGS
+from ...files.digest import file_hash
 
 __all__ = ["code_digest", "config_digests", "file_digest", "listing_digest", "named_files"]
 
@@ -80,7 +81,7 @@ def listing_digest(folder: Path) -> str:
 @cache
 def code_digest() -> str:
     """Hash of the bundle's Python sources: other code may give other results."""
-    root = CONFIGS.parent / "scripts"
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode())
@@ -96,11 +97,7 @@ def file_digest(path: Path) -> str:
 
 @cache
 def _file_digest(path: Path, size: int, time: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_hash(path)
 
 
 def _strings(value: Any, id_: str = "", key: str = "") -> Iterator[tuple[str, str, str]]:
