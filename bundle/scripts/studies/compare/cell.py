@@ -24,8 +24,8 @@ from ...apps.reports.peak_memory import peak_mib
 from ...apps.startup.assembly import Target, evaluation_files, start
 from ...data.items import expand_items, item_id
 from ...files.atomic import replace_when_done, write_json
-from ...handlers.case_metrics import foreground_mask
 from ...files.read_json import read_json
+from ...handlers.case_metrics import foreground_mask
 from .identity import code_digest, config_digests, file_digest, listing_digest, named_files
 
 __all__ = ["Cell", "Labels", "read_record", "run_cell"]
