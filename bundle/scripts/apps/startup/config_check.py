@@ -21,6 +21,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 
 from ...files.bundle_root import CONFIGS
+from .errors import UsageError
 
 __all__ = ["refuse_unknown_ids", "unknown_ids"]
 
@@ -39,7 +40,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
             ``configs/``.
 
     Raises:
-        ValueError: one for all unknown ids, each with the nearest known name or the file it belongs to.
+        UsageError: one for all unknown ids, each with the nearest known name or the file it belongs to.
         RuntimeError: when no configuration is running.
     """
     running = _running_config()
@@ -52,7 +53,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
         locate=lambda target: _full_path(target, running.parser),
     )
     if problems:
-        raise ValueError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise UsageError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
 def unknown_ids(
