@@ -74,11 +74,15 @@ class _LineStream:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._told: dict[str, int] = {}
+        self._is_within_line = False
 
     def write(self, text: str) -> int:
         """Pass text on; of a bar, one line per 10 %."""
         if "\r" not in text and not _BAR.match(text):
-            return self._stream.write(text) if text.strip() or not self._told else len(text)
+            if text.strip() or self._is_within_line or not self._told:  # else the line end of a bar
+                self._stream.write(text)
+                self._is_within_line = not text.endswith("\n")
+            return len(text)
         for part in text.split("\r"):
             bar = _BAR.match(part)
             if bar is not None:

@@ -13,8 +13,8 @@ from ..own_name import PACKAGE
 __all__ = ["be_quiet"]
 
 _OWN = (PACKAGE, "__main__")
-_TRAINERS = ("ignite.engine", "monai.engines")
-_NOISE = ("Engine run", "Got new best metric")
+_TRAINERS = ("ignite.engine", "monai.handlers.StatsHandler")
+_NOISE = ("Engine run", "Got new best metric", "Epoch[", "Key metric")
 
 
 def be_quiet(*, verbose: bool = False) -> None:
@@ -49,7 +49,8 @@ def _is_for_users(record: logging.LogRecord) -> bool:
     if record.name.partition(".")[0] in _OWN:
         return True
     if record.name.startswith(_TRAINERS):
-        return record.levelno >= logging.ERROR or not record.getMessage().startswith(_NOISE)
+        text = record.getMessage()
+        return record.levelno >= logging.ERROR or " Metrics -- " in text or not text.startswith(_NOISE)
     return record.levelno >= logging.ERROR
 
 

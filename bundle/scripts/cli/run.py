@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import UsageError
+from ..apps.startup.errors import UsageError, cause_of
 from .progress import bars_as_lines
 from .workflows import OVERLAYS, WORKFLOWS, overlays_of, workflow_files
 
@@ -61,9 +61,16 @@ def run_workflow(workflow: str, overlays: Sequence[Path], keys: Mapping[str, Any
     say(f"segprompt {version()}: {task} on {device}" + (f", {torch.get_num_threads()} threads" * (device == "cpu")))
 
     from ..apps.startup.assembly import start
+    from ..apps.startup.config_check import UNKNOWN_IDS
 
     files = [str(path) for path in (*workflow_files(workflow), *overlays)]
     given = {name: "$None" if value is None else value for name, value in keys.items()}
-    running = start(files, run_id=WORKFLOWS[workflow].run_id, **given)
+    try:
+        running = start(files, run_id=WORKFLOWS[workflow].run_id, **given)
+    except Exception as error:
+        cause = cause_of(error)
+        if str(cause).startswith(UNKNOWN_IDS):
+            raise UsageError(str(cause)) from error
+        raise
     running.run()
     running.finalize()

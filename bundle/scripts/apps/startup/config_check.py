@@ -21,9 +21,10 @@ from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 
 from ...files.bundle_root import CONFIGS
-from .errors import UsageError
 
-__all__ = ["refuse_unknown_ids", "unknown_ids"]
+__all__ = ["UNKNOWN_IDS", "refuse_unknown_ids", "unknown_ids"]
+
+UNKNOWN_IDS = "unknown ids in the configuration"
 
 _ROOTS = ("initialize", "run", "finalize")
 
@@ -40,7 +41,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
             ``configs/``.
 
     Raises:
-        UsageError: one for all unknown ids, each with the nearest known name or the file it belongs to.
+        ValueError: one for all unknown ids, each with the nearest known name or the file it belongs to.
         RuntimeError: when no configuration is running.
     """
     running = _running_config()
@@ -53,7 +54,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
         locate=lambda target: _full_path(target, running.parser),
     )
     if problems:
-        raise UsageError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise ValueError(f"{UNKNOWN_IDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
 def unknown_ids(
