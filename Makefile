@@ -22,9 +22,9 @@ help:  ## show this list
 
 ifeq ($(PYTHON),$(VENV)/bin/python)
 setup: $(STAMP) $(MODEL)  ## make the environment and the default model
-$(STAMP): requirements.txt requirements-dev.txt requirements-quickstart.txt requirements-describe.txt
+$(STAMP): pyproject.toml setup.py
 	$(BASE_PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
 	@touch $(STAMP)
 $(MODEL): $(STAMP)
 else
@@ -60,4 +60,4 @@ bench: setup  ## ratios within one run; with the sample data in DATA also the ac
 	else echo "no sample data at $(DATA): the accuracy tables are left out (give DATA=FOLDER)"; fi
 
 clean:  ## remove what setup and the workflows wrote
-	rm -rf $(VENV) quickstart runs $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts
+	rm -rf $(VENV) build dist bundle/segprompt.egg-info segprompt.egg-info quickstart runs $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts
