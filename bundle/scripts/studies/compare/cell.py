@@ -153,7 +153,7 @@ def run_cell(
         seed=cell.seed,
         checkpoint=None if cell.checkpoint is None else str(cell.checkpoint),
         feature_cache_dir=str(feature_cache_dir),
-        device=None if device is None else f"$torch.device({device!r})",
+        device=device,
         **cell.options,
     )
     workflow.run()
