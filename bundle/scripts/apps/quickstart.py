@@ -21,10 +21,10 @@ import nibabel
 import numpy as np
 
 from ..data import read_mni152
-from ..data.episodes.evaluation import NOT_ANNOTATED
 from ..data.readers.mni152 import MNI152_VALUES
 from ..files.atomic import replace_when_done
 from ..files.read_json import read_json
+from ..labels import NOT_ANNOTATED
 from .reports.report import Report
 from .reports.training_curves import draw_training
 from .reports.volume_figure import draw_volume_files

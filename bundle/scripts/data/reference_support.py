@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..labels import binary_label, stack_labels
+from ..labels import IGNORED, binary_label, stack_labels
 from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
 from .volume_reader import check_same_grid, is_volume_file, read_volume
 
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
 
-_IGNORED = 255
 _Parts = dict[int, list[tuple[list[tuple[int, int]], float | None]]]
 """Label value -> per part the (case, slice) pairs and their relative position."""
 
@@ -101,8 +100,8 @@ def read_reference_support(
         raise ValueError(f"no label in {', '.join(label for _, label in pairs)}: every mask is empty")
     names = _names(values, class_names)
     index = {member: number for number, member in enumerate(wanted)}
-    is_binary = values == [_IGNORED]
-    ignored = None if is_binary else _IGNORED
+    is_binary = values == [IGNORED]
+    ignored = None if is_binary else IGNORED
     return ReferenceSupport(
         torch.stack([torch.as_tensor(item["image"]) for item in loaded]),
         {
@@ -150,8 +149,8 @@ def _label_stack(image: str, label: str) -> np.ndarray:
 def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
     """Label value -> per third of its extent the (case, slice) pairs and their mean relative position."""
     values = sorted({int(value) for stack in stacks for value in np.unique(stack)} - {0})
-    if values != [_IGNORED]:
-        values = [value for value in values if value != _IGNORED]
+    if values != [IGNORED]:
+        values = [value for value in values if value != IGNORED]
     parts: _Parts = {}
     for value in values:
         members: list[list[tuple[int, int]]] = [[] for _ in range(NUM_CHUNKS)]
@@ -167,8 +166,8 @@ def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
 
 def _picture_parts(masks: Sequence[Tensor]) -> _Parts:
     values = sorted({int(value) for mask in masks for value in mask.unique()} - {0})
-    if values != [_IGNORED]:
-        values = [value for value in values if value != _IGNORED]
+    if values != [IGNORED]:
+        values = [value for value in values if value != IGNORED]
     return {
         value: [([(case, 0) for case, mask in enumerate(masks) if (mask == value).any()], None)] for value in values
     }

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..labels import IGNORED
+
 __all__ = [
     "IGNORE_VALUE",
     "CaseArrays",
@@ -33,7 +35,7 @@ __all__ = [
     "iou_score",
 ]
 
-IGNORE_VALUE = 255
+IGNORE_VALUE = IGNORED
 
 
 class OverlapCounts(NamedTuple):

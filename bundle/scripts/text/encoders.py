@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..files.atomic import write_tensors
-from ..files.digest import file_hash
+from ..files.digest import file_digest
 
 __all__ = [
     "PrecomputedEncoder",
@@ -71,7 +71,7 @@ class PrecomputedEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the file."""
-        return file_hash(self.embeddings_file)
+        return file_digest(self.embeddings_file)
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Look sentences up.

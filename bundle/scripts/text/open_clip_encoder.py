@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..files.digest import file_hash
+from ..files.digest import file_digest
 from .encoders import refuse_long_sentences
 
 __all__ = ["OpenClipEncoder"]
@@ -68,9 +68,9 @@ class OpenClipEncoder:
         if self.weights is None:
             folder = Path(self.model.removeprefix("local-dir:")).expanduser()
             files = sorted(path for path in folder.glob("*") if path.suffix in _WEIGHT_SUFFIXES)
-            return " ".join(file_hash(path) for path in files) or self.model
+            return " ".join(file_digest(path) for path in files) or self.model
         path = Path(self.weights).expanduser()
-        return file_hash(path) if path.is_file() else self.weights
+        return file_digest(path) if path.is_file() else self.weights
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> Tensor:

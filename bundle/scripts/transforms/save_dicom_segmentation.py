@@ -20,11 +20,11 @@ from ..data.dicom.header import read_header
 from ..files.atomic import replace_when_done
 from ..files.bundle_root import CONFIGS
 from ..files.read_json import read_json
+from ..labels import LARGEST_LABEL
 from .source_grid import SourceGrid
 
 __all__ = ["save_dicom_segmentation"]
 
-_LARGEST = 254  # 255 means not annotated
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 # Attributes of patient and study that must be there and may be empty (type 2); anonymisers drop them.
 _MAY_BE_EMPTY = (
@@ -70,8 +70,8 @@ def save_dicom_segmentation(
         raise ValueError(f"{grid.source} is no DICOM series, expected one to refer to")
     frames = grid.from_canonical(label).transpose(2, 1, 0)
     largest = int(frames.max(initial=0))
-    if not 1 <= largest <= _LARGEST or frames.min() < 0:
-        raise ValueError(f"a DICOM-SEG holds labels from 1 to {_LARGEST}, got {int(frames.min())} to {largest}")
+    if not 1 <= largest <= LARGEST_LABEL or frames.min() < 0:
+        raise ValueError(f"a DICOM-SEG holds labels from 1 to {LARGEST_LABEL}, got {int(frames.min())} to {largest}")
     sources = [_source(path) for path in grid.series.files]
     version = str(read_json(_METADATA)["version"])
     algorithm = highdicom.AlgorithmIdentificationSequence(

@@ -15,7 +15,7 @@ import requests
 from tqdm import tqdm
 
 from ...files.atomic import write_json
-from ...files.digest import file_hash
+from ...files.digest import file_digest
 from ...files.read_json import read_json
 
 __all__ = ["DownloadError", "check_file", "download"]
@@ -103,7 +103,7 @@ def check_file(path: Path, *, size: int | None = None, sha256: str | None = None
     if size is not None and found != size:
         return f"{found} bytes, expected {size}"
     for name, expected in (("sha256", sha256), ("md5", md5)):
-        if expected is not None and (actual := file_hash(path, name)) != expected.lower():
+        if expected is not None and (actual := file_digest(path, name)) != expected.lower():
             return f"{name} {actual}, expected {expected}"
     return None
 

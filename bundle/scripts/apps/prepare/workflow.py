@@ -11,7 +11,7 @@ from typing import Any
 
 from ...data.items import Item
 from ...files.atomic import write_bytes, write_json
-from ...files.digest import file_hash
+from ...files.digest import file_digest
 from ...files.read_json import read_json
 from .catalogue import CATALOGUE, Archive, DatasetEntry
 from .contact_sheet import draw_contact_sheet
@@ -166,7 +166,7 @@ def _fetch(
             continue
         logger.info("%s", archive.url)
         download(archive.url, file, size=archive.size, sha256=archive.sha256, md5=archive.md5, progress=progress)
-        seen, is_verified = file_hash(file), bool(archive.sha256 or archive.md5)
+        seen, is_verified = file_digest(file), bool(archive.sha256 or archive.md5)
         if not is_verified:
             logger.warning(
                 "%s is unverified: no hash is known. It has the sha256 %s; to have it compared next time: "

@@ -13,7 +13,7 @@ from monai.transforms import LoadImage, Orientation
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
-from ...metrics import IGNORE_VALUE
+from ...labels import NOT_ANNOTATED
 from .figures import OverlaySlice, draw_slices
 
 __all__ = ["choose_slices", "draw_volume", "draw_volume_files"]
@@ -98,7 +98,7 @@ def draw_volume_files(
     )
     annotated: Sequence[int] = ()
     if annotation is not None:
-        annotated = np.flatnonzero(((annotation != 0) & (annotation != IGNORE_VALUE)).any(axis=(0, 1))).tolist()
+        annotated = np.flatnonzero(((annotation != 0) & (annotation != NOT_ANNOTATED)).any(axis=(0, 1))).tolist()
     return draw_volume(
         path,
         np.asarray(image[0]),

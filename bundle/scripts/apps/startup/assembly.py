@@ -133,9 +133,12 @@ def start(files: Sequence[str], *, run_id: str = "evaluating", **overrides: Any)
     Args:
         files: configuration files.
         run_id: what ``run()`` does.
-        overrides: as on the command line; those that are None stay as the files say.
+        overrides: as on the command line; those that are None stay as the files say. ``device`` may be its name, as
+            ``cpu``.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    if isinstance(device := given.get("device"), str) and not device.startswith("$"):
+        given["device"] = f"$torch.device({device!r})"
     workflow = ConfigWorkflow(
         list(files),
         logging_file=False,

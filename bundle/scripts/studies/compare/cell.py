@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,9 @@ from ...data.items import expand_items, item_id
 from ...files.atomic import replace_when_done, write_json
 from ...files.read_json import read_json
 from ...handlers.case_metrics import foreground_mask
-from .identity import code_digest, config_digests, file_digest, listing_digest, named_files
+from .identity import Identity, code_digest, config_digests, digest_once, listing_digest, named_files
 
-__all__ = ["Cell", "Labels", "read_record", "run_cell"]
+__all__ = ["Cell", "Labels", "identities", "read_record", "run_cell"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,19 +88,31 @@ class Cell:
             self.host, self.target.overlay, text=self.text, refinement=self.refinement, backbone=self.backbone
         )
 
-    def identity(self) -> dict[str, Any]:
-        """Everything that the result depends on, as JSON gives it back."""
-        identity = {
+    def identity(self, listing: str | None = None) -> Identity:
+        """Everything that the result depends on, as JSON gives it back.
+
+        Args:
+            listing: digest of the data set's listing, where it is known; None lists the data set now.
+        """
+        identity: Identity = {
             "configs": config_digests(self.files),
             "files": named_files(self.files, dataset_dir=str(self.target.dataset_dir)),
             "code": code_digest(),
-            "data": listing_digest(self.target.dataset_dir),
-            "checkpoint": None if self.checkpoint is None else file_digest(self.checkpoint),
+            "data": listing_digest(self.target.dataset_dir) if listing is None else listing,
+            "checkpoint": None if self.checkpoint is None else digest_once(self.checkpoint),
             "num_shots": self.num_shots,
             "seed": self.seed,
             "options": dict(self.options),
         }
-        return json.loads(json.dumps(identity))
+        as_json: Identity = json.loads(json.dumps(identity))
+        return as_json
+
+
+def identities(cells: Sequence[Cell]) -> list[Identity]:
+    """Identities of the cells of one comparison; each data set is listed once, however many cells it has."""
+    folders = {cell.target.dataset_dir for cell in cells}
+    listings = {folder: listing_digest(folder) for folder in folders}
+    return [cell.identity(listings[cell.target.dataset_dir]) for cell in cells]
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -113,7 +125,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def run_cell(
-    cell: Cell, folder: Path, identity: Mapping[str, Any], *, feature_cache_dir: Path, device: str | None = None
+    cell: Cell, folder: Path, identity: Identity, *, feature_cache_dir: Path, device: str | None = None
 ) -> bool:
     """Evaluate a cell, unless its folder holds the finished result of the same identity.
 
@@ -141,7 +153,7 @@ def run_cell(
         seed=cell.seed,
         checkpoint=None if cell.checkpoint is None else str(cell.checkpoint),
         feature_cache_dir=str(feature_cache_dir),
-        device=None if device is None else f"$torch.device({device!r})",
+        device=device,
         **cell.options,
     )
     workflow.run()

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from ...data.episodes.dataset import ID_SEPARATOR
 from ...handlers.case_metrics import foreground_mask, item_rows
-from ...metrics import IGNORE_VALUE, CaseTable
+from ...labels import IGNORED
+from ...metrics import CaseTable
 
 __all__ = ["Line", "answer"]
 
@@ -95,7 +96,7 @@ def answer(evaluator: Any, lines: Sequence[Line], *, title: str = "") -> None:
             reference = reference or masks
             for mask, first, label in zip(masks, reference, labels, strict=True):
                 _count(line.cases, batch, mask, label)
-                _count(line.agreement, batch, mask, torch.where(label == IGNORE_VALUE, label, first.to(label)))
+                _count(line.agreement, batch, mask, torch.where(label == IGNORED, label, first.to(label)))
 
 
 def _count(table: CaseTable, batch: Mapping[str, Any], mask: Tensor, label: Tensor) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ....labels import NOT_ANNOTATED
 from ..geometry.working_grid import labels_to_working, resize
 from .unary import Exemplar
 
@@ -22,7 +23,6 @@ __all__ = [
     "labels_of",
 ]
 
-NOT_ANNOTATED = 255
 ANNOTATION_COMPLETE = ("own", "all")
 
 
