@@ -7,6 +7,7 @@ from golden_checks.ifa import check_ifa
 from golden_checks.patnet import check_patnet
 from golden_checks.pmms import check_pmms
 from golden_checks.qnet import check_qnet
+from golden_checks.vlsm import check_vlsm
 
 BUILT = {
     "cdtg": check_cdtg,
@@ -15,5 +16,6 @@ BUILT = {
     "patnet": check_patnet,
     "pmms": check_pmms,
     "qnet": check_qnet,
+    "vlsm": check_vlsm,
 }
-NOT_BUILT = ("lsms", "vlsm")
+NOT_BUILT = ("lsms",)
