@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Self
 
 from ..hosts.base import TrainingTerm
 
@@ -105,6 +106,14 @@ class LanguageNetwork(nn.Module):
     def image_encoder(self) -> nn.Module:
         """The part that computes features: what must be frozen where features are cached."""
         raise NotImplementedError(f"{type(self).__name__}.image_encoder")
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; an image encoder without anything to learn stays in evaluation mode."""
+        super().train(mode)
+        encoder = self.image_encoder()
+        if not any(parameter.requires_grad for parameter in encoder.parameters()):
+            encoder.eval()
+        return self
 
     def fingerprint(self) -> str:
         """Identify what computes features: weights, preprocessing and layers."""

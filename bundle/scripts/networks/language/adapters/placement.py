@@ -134,20 +134,12 @@ class ShallowAdapters(nn.Module):
 
         Args:
             condition: (B, C).
-            end_states: (B, D) of the end token after each block that the decoder reads; needed for the part L.
-
-        Raises:
-            ValueError: when the part L has no end states, as with sentences that were encoded before.
+            end_states: (B, D) of the end token after each block that the decoder reads, for the part L.
         """
         if "C" in self.parts:
             condition = self.cond_adapter(condition)
-        if "L" not in self.parts:
+        if "L" not in self.parts or end_states is None:
             return condition
-        if end_states is None:
-            raise ValueError(
-                "adapters of the text encoder need sentences as token ids, not as embeddings: set reads_token_ids, or "
-                "leave L out of the adapters' parts"
-            )
         for adapter, state in zip(self.text_extract_adapters, end_states, strict=True):
             condition = condition + (adapter(state) if self.released else adapter.update(state))
         return condition

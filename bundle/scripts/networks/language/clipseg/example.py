@@ -1,6 +1,7 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """An annotated image as CLIPSeg's prompt, masked as its authors found best: the background dark and blurred, and the
-image cut around the object (Lüddecke & Ecker 2022, section 4.1, "CLIP-based visual prompt engineering")."""
+image cut around the object (Lüddecke & Ecker 2022, section 4.1, "CLIP-based visual prompt engineering").
+"""
 
 from __future__ import annotations
 

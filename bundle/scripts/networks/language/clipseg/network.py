@@ -58,12 +58,19 @@ class CLIPSeg(LanguageNetwork):
         super().__init__()
         if not 0 <= example_weight <= 1:
             raise ValueError(f"example_weight must lie between 0 and 1, got {example_weight}")
+        if adapters is not None and "L" in adapters.parts and not reads_token_ids:
+            raise ValueError(
+                "adapters of the text encoder need sentences as token ids, not as embeddings: set reads_token_ids, or "
+                "leave L out of the adapters' parts"
+            )
         shape = shape or CLIPSegShape()
         self.shape = shape
         self.name = "clipseg" + ("" if adapters is None else f" with {type(adapters).__name__} {adapters.parts}")
         self.levels = tuple(name for level in shape.levels for name in (level, level + _CLASS))
         self.reads_token_ids = reads_token_ids
-        self.text_dim = shape.text.context_length if reads_token_ids else shape.projection
+        self.context_length = shape.text.context_length
+        self.state_dim = shape.projection
+        self.text_dim = self.context_length if reads_token_ids else self.state_dim
         self.example_weight = example_weight
         self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
         self.clip = ClipEncoders(shape).requires_grad_(train_encoders and adapters is None)
@@ -126,6 +133,16 @@ class CLIPSeg(LanguageNetwork):
         if isinstance(self.adapters, ShallowAdapters) and "L" in self.adapters.parts:
             ends = [encoder.at_end(states[layer + 1], token_ids) for layer in self.shape.extract_layers]
         return self.adapters.condition(vectors, ends)
+
+    @torch.no_grad()
+    def sentence_states(self, token_ids: Tensor) -> Tensor:
+        """Compute condition vectors (N, C) of token ids (N, T) by the frozen network, without adapters."""
+        encoder = self.clip.text_model
+        return self.clip.text_projection(encoder.at_end(encoder(token_ids)[0], token_ids))
+
+    def text_encoder(self) -> nn.Module:
+        """The part that computes ``sentence_states``."""
+        return nn.ModuleList([self.clip.text_model, self.clip.text_projection])
 
     def encode_examples(self, image: Tensor, label: Tensor, states: Tensor | None, mask: Tensor | None) -> Condition:
         """Make the condition of annotated images, mixed with that of sentences where there are any; see the class."""

@@ -1,9 +1,11 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""CRIS' decoder: cells attend to cells, then to words (section 3.3). Padding is no word.
+"""CRIS' decoder: cells attend to cells, then to words (section 3.3).
 
-z = z + LN(self-attention(LN z + P2))
-z = z + LN(cross-attention(LN z + P2, words + P1, words))
-z = z + mlp(LN z)                                  with a norm inside the MLP
+    z = z + LN(self-attention(LN z + P2))
+    z = z + LN(cross-attention(LN z + P2, words + P1, words))
+    z = z + mlp(LN z)
+
+Padding is no word, and a norm stands inside the MLP.
 """
 
 from __future__ import annotations
