@@ -15,7 +15,7 @@ MODEL := $(BUNDLE)/models/model.pt
 SINGLE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup model quickstart test test-all lint bench clean
+.PHONY: help setup model quickstart test test-all test-oldest lint bench docs notebooks clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,8 +39,8 @@ quickstart: setup  ## train a little, segment a brain volume from one annotated 
 	cd $(BUNDLE) && $(abspath $(PYTHON)) -m scripts.apps.quickstart --output_dir ../quickstart
 
 lint: setup  ## ruff and mypy
-	$(PYTHON) -m ruff check bundle tests benchmarks
-	$(PYTHON) -m ruff format --check bundle tests benchmarks
+	$(PYTHON) -m ruff check bundle tests benchmarks tools
+	$(PYTHON) -m ruff format --check bundle tests benchmarks tools
 	$(PYTHON) -m mypy
 
 test: lint  ## what CI runs: lint, types, and the tests without the slow ones
@@ -59,5 +59,16 @@ bench: setup  ## ratios within one run; with the sample data in DATA also the ac
 	  $(SINGLE) $(PYTHON) benchmarks/one_shot.py $(DATA) --stride 12 --cache runs/one_shot; \
 	else echo "no sample data at $(DATA): the accuracy tables are left out (give DATA=FOLDER)"; fi
 
+docs: setup  ## write the documentation site to site/
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+notebooks: setup  ## run the notebooks from a clean kernel and keep their outputs
+	$(SINGLE) $(PYTHON) tools/run_notebooks.py $(BUNDLE)/docs/notebooks/*.ipynb
+
+test-oldest: setup  ## the tests without the slow ones, with the oldest versions that pyproject.toml promises (OLDEST=--torch_of=$(VENV): but for PyTorch)
+	$(PYTHON) tools/oldest.py $(VENV)-oldest $(OLDEST)
+	$(SINGLE) $(VENV)-oldest/bin/python -m pytest -m "not slow"
+
 clean:  ## remove what setup and the workflows wrote
-	rm -rf $(VENV) build dist bundle/segprompt.egg-info segprompt.egg-info quickstart runs $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts
+	rm -rf $(VENV) $(VENV)-oldest site build dist bundle/segprompt.egg-info segprompt.egg-info quickstart runs $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts
