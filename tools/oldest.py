@@ -2,7 +2,7 @@
 """Make an environment with the oldest versions that the project promises to work with.
 
     python tools/oldest.py .venv-oldest                        everything at its lower bound
-    python tools/oldest.py .venv-oldest --torch_of .venv       PyTorch, its companions and CUDA as in another environment
+    python tools/oldest.py .venv-oldest --torch_of .venv       PyTorch, its companions and CUDA as another has them
 
 The lower bounds are those of ``pyproject.toml``, of the dependencies and all extras. Tools that only developers use are
 installed in their newest version. PyTorch is the largest download by far; with ``--torch_of`` the
