@@ -110,6 +110,7 @@ def checkpoint_of(pattern: str | None, host: str, text: str, **further: object) 
 def open_target(target: Target, host: str, text: str, checkpoint: Path, given: Mapping[str, Any]) -> ConfigWorkflow:
     """An evaluation of a host with a text on a target, ready to be asked."""
     values = {"dataset_dir": str(target.dataset_dir), "checkpoint": str(checkpoint), **given}
+    values["network_from_checkpoint"] = False  # a study may vary what the network was trained with, such as alpha
     backbone, device = values.pop("backbone", None), values.pop("device", None)
     if device is not None:
         values["device"] = f"$torch.device({device!r})"
