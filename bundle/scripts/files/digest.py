@@ -28,13 +28,13 @@ def content_digest(path: str | os.PathLike[str]) -> str:
     Files of up to 1 MiB are read whole; of larger ones 16 blocks of 64 KiB, the first and the last among them. The last
     block of a compressed file holds the checksum of all of its content.
     """
-    path = Path(path)
+    place = Path(path)
     digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()} {content_digest(file)}\n".encode())
+    if place.is_dir():
+        for entry in sorted(entry for entry in place.rglob("*") if entry.is_file()):
+            digest.update(f"{entry.relative_to(place).as_posix()} {content_digest(entry)}\n".encode())
         return digest.hexdigest()
-    with path.open("rb") as file:
+    with place.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest.update(f"{size} ".encode())
         if size <= _BLOCK * _BLOCKS:

@@ -205,7 +205,7 @@ def _count_query(pred: Tensor, label: Tensor) -> OverlapCounts:
     known = (label == 0) | (label == 1) | (label == IGNORE_VALUE)
     if not bool(known.all()):
         raise ValueError(
-            f"a query's label holds 0, 1 and {IGNORE_VALUE}, got also {label[~known].unique().tolist()[:5]}"
+            f"a query's label holds 0, 1 and {IGNORE_VALUE}, got also {sorted(set(label[~known].tolist()))[:5]}"
         )
     return count_overlap(foreground_mask(pred, label.shape[1:]), label)
 

@@ -5,10 +5,8 @@
 network by those that the checkpoint was trained with, before anything is built. A section or key that the run gives
 itself must say the same: what contradicts is refused. Defaults of the shipped files, marked by a ``_desc_``, give way.
 
-A checkpoint is data, and must not run code of its choice. So of what it brings are taken only: ``_target_``s that the
-shipped configurations name for hosts, backbones and text; expressions (``$``) that stand there word for word; plain
-values; references to the sections themselves, the bundle's folder, and the data set's keys. A network of somebody's own
-parts needs the overlay that names them, and is then built from that overlay.
+A checkpoint is data, and must not run code of its choice: ``shipped_parts.refuse_foreign`` says what is taken from it.
+A network of somebody's own parts needs the overlay that names them, and is then built from that overlay.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +21,17 @@ from monai.bundle import ConfigParser
 from monai.bundle.config_item import ConfigComponent
 from monai.bundle.reference_resolver import ReferenceResolver
 
-from ...files.bundle_root import CONFIGS
 from ...files.digest import file_digest
 from ...handlers.weights import read_checkpoint
 from .config_check import find_file
-from .network_sections import BACKBONE, NAMES, OF_THE_DATA, PLACES, NetworkSections
+from .network_sections import BACKBONE, NAMES, NetworkSections
 from .own_names import full_name, own_name
 from .running_config import running_config
+from .shipped_parts import is_syntax, refuse_foreign, shipped_parts, targets_of
 
 __all__ = ["network_of_checkpoint"]
 
 _ABSENT = object()
-_SYNTAX = ("$", "@", "%")
-_MODES = ("callable", "default")
-_SOURCES = ("train.json", "inference.json", "hosts/*.json", "backbones/*.json", "text/*.json", "recipes/*.json")
 _NO_ARGUMENT = ("_desc_", "_disabled_", "_requires_")
 
 logger = logging.getLogger(__name__)
@@ -108,7 +102,7 @@ class _Merging:
         for id_, section in self.kept.sections.items():
             contradictions += self._contradictions(id_, section)
             if not self._is_given_as_own(id_, section):
-                self._refuse_foreign(section, id_)
+                refuse_foreign(section, id_, self.path)
                 taken[id_] = self._with_files(section, id_)
         if contradictions:
             raise ValueError(
@@ -118,7 +112,7 @@ class _Merging:
         for id_, section in taken.items():
             self._set(id_, _in_full(section))
         for name in NAMES:
-            if _is_syntax(self.kept.names.get(name)):
+            if is_syntax(self.kept.names.get(name)):
                 raise ValueError(f"{self.path}: its {name} {self.kept.names[name]!r} is an expression, expected a name")
             if name in self.kept.names and self.config.get(name) == self.default.get(name):
                 self.config[name] = str(self.kept.names[name])
@@ -160,29 +154,9 @@ class _Merging:
     def _is_given_as_own(self, id_: str, section: Any) -> bool:
         """Whether the section is of somebody's own parts, and the configuration names the same."""
         given = _at(self.config, id_)
-        targets = {target for target, _ in _targets(section)}
-        own = targets - _shipped()[0]
-        return bool(own) and isinstance(given, Mapping) and targets == {own_name(t) for t, _ in _targets(given)}
-
-    def _refuse_foreign(self, section: Any, id_: str) -> None:
-        targets, expressions, ids = _shipped()
-        name = id_.replace("::", "#")
-        if id_ not in ids:
-            raise ValueError(f"{self.path} brings a section {name}, which builds no network of this bundle")
-        for target, mode in _targets(section):
-            if target not in targets or mode not in _MODES:
-                raise ValueError(
-                    f"{self.path}: {name} is built by {target}, which isn't a part that this bundle ships for a "
-                    "network; give the overlay that names it"
-                )
-        known = {f"@{key}" for key in (*ids, *PLACES, *OF_THE_DATA)}
-        for text in _texts(section):
-            is_known = text in (known if text.startswith("@") else expressions)
-            if text.startswith(_SYNTAX) and not is_known:
-                raise ValueError(f"{self.path}: {name} holds the expression {text!r}, which this bundle doesn't ship")
-        cache_file = section.get("cache_file") if isinstance(section, Mapping) else None
-        if cache_file is not None and cache_file not in expressions:
-            raise ValueError(f"{self.path}: {name} would write to {cache_file!r}, expected the bundle's own cache")
+        targets = {target for target, _ in targets_of(section)}
+        own = targets - shipped_parts().targets
+        return bool(own) and isinstance(given, Mapping) and targets == {own_name(t) for t, _ in targets_of(given)}
 
     def _with_files(self, section: Any, id_: str) -> Any:
         """Replace files that the run gives, and refuse those that are missing."""
@@ -193,7 +167,7 @@ class _Merging:
                 continue
             key = path.removeprefix(f"{id_}.")
             here = given.get(key)
-            if isinstance(here, str) and not _is_syntax(here) and Path(here).expanduser().is_file():
+            if isinstance(here, str) and not is_syntax(here) and Path(here).expanduser().is_file():
                 _set_leaf(changed, key, here)
             elif not Path(str(file["path"])).is_file():
                 raise FileNotFoundError(
@@ -231,7 +205,7 @@ def _leaves(section: Any, config: Mapping[str, Any], path: str = "") -> Iterator
             yield from _leaves(part, config, f"{path}.{index}")
     elif isinstance(section, str) and section.startswith("@"):
         value = _at(config, section[1:])
-        is_plain = value is not _ABSENT and not isinstance(value, Mapping) and not _is_syntax(value)
+        is_plain = value is not _ABSENT and not isinstance(value, Mapping) and not is_syntax(value)
         yield path, value if is_plain else section
     elif section is not _ABSENT:
         yield path, section
@@ -244,45 +218,6 @@ def _set_leaf(section: Any, path: str, value: str) -> None:
     section[last] = value
 
 
-def _targets(section: Any) -> Iterator[tuple[str, str]]:
-    """Yield (``_target_`` without the package's name, ``_mode_``) of all components."""
-    if isinstance(section, Mapping):
-        if "_target_" in section:
-            yield own_name(str(section["_target_"])), str(section.get("_mode_", "default"))
-        for part in section.values():
-            yield from _targets(part)
-    elif isinstance(section, list):
-        for part in section:
-            yield from _targets(part)
-
-
-def _texts(section: Any) -> Iterator[str]:
-    if isinstance(section, str):
-        yield section
-    elif isinstance(section, Mapping | list):
-        for part in section.values() if isinstance(section, Mapping) else section:
-            yield from _texts(part)
-
-
-@cache
-def _shipped() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Targets, expressions and ids that the shipped configurations have for networks."""
-    targets: set[str] = set()
-    expressions: set[str] = set()
-    ids = {"backbone_def", "host_def", "guidance_def", "text_table", "text_encoder_def", BACKBONE}
-    for pattern in _SOURCES:
-        for file in sorted(CONFIGS.glob(pattern)):
-            content = ConfigParser.load_config_file(file)
-            own = dict.fromkeys(ReferenceResolver.normalize_id(key) for key in content)
-            if file.parent.name == "text":
-                ids.update(id_ for id_ in own if ConfigComponent.is_instantiable(content.get(id_)))
-            for key, section in content.items():
-                if ReferenceResolver.normalize_id(key) in ids:
-                    targets.update(target for target, _ in _targets(section))
-                    expressions.update(own_name(text) for text in _texts(section) if text.startswith("$"))
-    return frozenset(targets), frozenset(expressions), frozenset(ids)
-
-
 def _in_full(section: Any) -> Any:
     """Put the package's name back."""
     if isinstance(section, Mapping):
@@ -291,13 +226,9 @@ def _in_full(section: Any) -> Any:
 
 
 def _is_derived(path: str, leaves: Mapping[str, Any]) -> bool:
-    """Whether an argument, or one that it is a part of, follows from other sections, such as the backbone's channels."""
+    """Whether an argument, or one that it is a part of, follows from other sections, such as channels."""
     parts = path.split(".")
-    return any(_is_syntax(leaves.get(".".join(parts[:length]))) for length in range(1, len(parts) + 1))
-
-
-def _is_syntax(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(_SYNTAX)
+    return any(is_syntax(leaves.get(".".join(parts[:length]))) for length in range(1, len(parts) + 1))
 
 
 def _shown(section: Any) -> str:
