@@ -209,7 +209,9 @@ def foreground_mask(pred: Tensor, size: Sequence[int]) -> Tensor:
 def _count_query(pred: Tensor, label: Tensor) -> OverlapCounts:
     known = (label == 0) | (label == 1) | (label == IGNORED)
     if not bool(known.all()):
-        raise ValueError(f"a query's label holds 0, 1 and {IGNORED}, got also {label[~known].unique().tolist()[:5]}")
+        raise ValueError(
+            f"a query's label holds 0, 1 and {IGNORED}, got also {sorted(set(label[~known].tolist()))[:5]}"
+        )
     return count_overlap(foreground_mask(pred, label.shape[1:]), label)
 
 

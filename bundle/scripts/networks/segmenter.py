@@ -291,6 +291,8 @@ class Segmenter(nn.Module):
         found = described_network(state_dict, prefix)
         if found is not None and found != self.description():
             raise ValueError(f"the checkpoint is of {found}; the network is {self.description()}")
+        if found is not None:  # files keep it without padding
+            state_dict[f"{prefix}signature"] = self.signature
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 

@@ -69,6 +69,14 @@ class EmbeddingTable:
         return self.encoder.name
 
     @property
+    def fingerprint(self) -> str:
+        """Hash of encoder, sentences and classes: known without encoding."""
+        digest = hashlib.sha256(self._key(self.background_sentence).encode())
+        for name, own in sorted(self.sentences.items()):
+            digest.update("\n".join((name, *map(self._key, own), "")).encode())
+        return digest.hexdigest()
+
+    @property
     def background(self) -> Tensor:
         """(D,) embedding of the background sentence, or (T, D) of its tokens, without padding."""
         rows = self._all_vectors()[self.background_sentence]

@@ -93,9 +93,14 @@ class EncodeFeaturesd(MapTransform):
 
     @torch.no_grad()
     def _encode(self, image: Tensor) -> dict[str, Tensor]:
-        parts = self.backbone.modules() if isinstance(self.backbone, nn.Module) else ()
+        parts = list(self.backbone.modules()) if hasattr(self.backbone, "modules") else []
         if any(isinstance(part, _CHANGING) and part.training for part in parts):
             raise ValueError("only features of a frozen backbone in eval mode can be cached; call backbone.eval()")
+        if any(parameter.requires_grad for part in parts for parameter in part.parameters(recurse=False)):
+            raise ValueError(
+                "only features of a frozen backbone can be cached, and this one trains; feed images: "
+                "encode_transforms [], as configs/recipes/train_backbone.json says"
+            )
         batch = image[None] if self.device is None else image[None].to(self.device)
         levels = self.backbone(batch)
         return {level: maps[0].to("cpu", torch.float16).contiguous() for level, maps in levels.items()}

@@ -23,7 +23,7 @@ from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 from ...files.bundle_root import CONFIGS
 from .running_config import running_config
 
-__all__ = ["UNKNOWN_IDS", "refuse_unknown_ids", "unknown_ids"]
+__all__ = ["UNKNOWN_IDS", "find_file", "refuse_unknown_ids", "unknown_ids"]
 
 UNKNOWN_IDS = "unknown ids in the configuration"
 
@@ -46,7 +46,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
         RuntimeError: when no configuration is running.
     """
     running = running_config("refuse_unknown_ids")
-    files = [_find_file(name, running.folder) for name in base_files]
+    files = [find_file(name, running.folder) for name in base_files]
     problems = unknown_ids(
         running.parser.get(),
         ConfigParser.load_config_files([str(file) for file in files]),
@@ -101,7 +101,8 @@ def unknown_ids(
     return problems
 
 
-def _find_file(name: str, folder: Path | None) -> Path:
+def find_file(name: str, folder: Path | None) -> Path:
+    """Find a shipped configuration: beside the first file of the run, or else among the bundle's own."""
     places = [folder / name] if folder is not None else []
     places.append(CONFIGS / name)
     for place in places:

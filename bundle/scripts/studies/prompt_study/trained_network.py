@@ -61,5 +61,6 @@ def open_target(target: Target, host: str, text: str, checkpoint: Path, given: M
         given: further values of the evaluation; ``backbone`` is the name of an overlay.
     """
     values = {"dataset_dir": str(target.dataset_dir), "checkpoint": str(checkpoint), **given}
+    values["network_from_checkpoint"] = False  # a study may vary what the network was trained with, such as alpha
     files = evaluation_files(host, target.overlay, text=text, backbone=values.pop("backbone", None))
     return start(files, **values)
