@@ -6,15 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..labels import binary_label, stack_labels
+from .class_names import name_labels
 from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
-from .volume_reader import is_volume_file
+from .volume_reader import check_same_grid, is_volume_file, read_volume
 
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
 
@@ -56,7 +58,7 @@ class ReferenceSupport:
 def read_reference_support(
     images: str | Sequence[str],
     labels: str | Sequence[str],
-    transform: Sequence[Callable] | Callable,
+    transform: Sequence[Callable[..., Any]] | Callable[..., Any],
     *,
     class_names: Sequence[str] = (),
     num_shots: int | None = None,
@@ -84,10 +86,7 @@ def read_reference_support(
     pairs = _pairs(images, labels)[:num_shots]
     compose = as_compose(transform)
     if is_volume_file(pairs[0][0]):
-        from ..transforms import LoadVolumed
-
-        volumes = [LoadVolumed(("image", "label"))({"image": image, "label": label}) for image, label in pairs]
-        stacks = [volume["label"].as_tensor()[0].permute(2, 1, 0).numpy() for volume in volumes]
+        stacks = [_label_stack(image, label) for image, label in pairs]
         parts = _volume_parts(stacks)
         wanted = sorted({case_slice for part in parts.values() for members, _ in part for case_slice in members})
         items = [{"image": pairs[case][0], "label": pairs[case][1], "slice": z} for case, z in wanted]
@@ -102,7 +101,7 @@ def read_reference_support(
     values = sorted(parts)
     if not values:
         raise ValueError(f"no label in {', '.join(label for _, label in pairs)}: every mask is empty")
-    names = _names(values, class_names)
+    names = name_labels(values, class_names)
     index = {member: number for number, member in enumerate(wanted)}
     is_binary = values == [_IGNORED]
     ignored = None if is_binary else _IGNORED
@@ -143,6 +142,13 @@ def _pairs(images: str | Sequence[str], labels: str | Sequence[str]) -> list[tup
     return [(str(image), str(label)) for image, label in zip(image_list, label_list, strict=True)]
 
 
+def _label_stack(image: str, label: str) -> np.ndarray:
+    """(Z, Y, X) of a label map that lies on the grid of its image."""
+    volume = read_volume(label, is_label=True, image=image)
+    check_same_grid(read_volume(image), volume)
+    return volume.array.transpose(2, 1, 0)
+
+
 def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
     """Label value -> per third of its extent the (case, slice) pairs and their mean relative position."""
     values = sorted({int(value) for stack in stacks for value in np.unique(stack)} - {0})
@@ -162,19 +168,9 @@ def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
 
 
 def _picture_parts(masks: Sequence[Tensor]) -> _Parts:
-    values = sorted({int(value) for mask in masks for value in mask.unique()} - {0})
+    values = sorted({int(value) for mask in masks for value in np.unique(mask.numpy())} - {0})
     if values != [_IGNORED]:
         values = [value for value in values if value != _IGNORED]
     return {
         value: [([(case, 0) for case, mask in enumerate(masks) if (mask == value).any()], None)] for value in values
     }
-
-
-def _names(values: Sequence[int], class_names: Sequence[str]) -> dict[int, str]:
-    if not class_names:
-        return {value: f"label {value}" for value in values}
-    if len(class_names) != len(values):
-        raise ValueError(
-            f"{len(class_names)} class_names ({', '.join(class_names)}) for {len(values)} label values {list(values)}"
-        )
-    return dict(zip(values, class_names, strict=True))
