@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,20 +13,6 @@ import pytest
 from scripts.cli.self_test import write_case
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="session")
-def installed(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which ``import segprompt`` finds this checkout's code, as an editable install does."""
-    folder = tmp_path_factory.mktemp("installed")
-    (folder / "segprompt").symlink_to(bundle_root / "scripts", target_is_directory=True)
-    return {
-        **os.environ,
-        "PYTHONPATH": str(folder),
-        "SEGPROMPT_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-        "COLUMNS": "120",
-    }
 
 
 @pytest.fixture

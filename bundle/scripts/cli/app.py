@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from ..apps.startup.leaving import leave_quickly
 from ..version import version
 from .describe import describe
 from .doctor import doctor
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     be_quiet(verbose=_VERBOSE in words)
+    leave_quickly()
     try:
         app([word for word in words if word not in (_TRACEBACK, _VERBOSE)], prog_name="segprompt")
     except Exception as error:

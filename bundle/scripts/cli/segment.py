@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -103,8 +104,13 @@ def _segment_directly(image: Path, annotation: Path, keys: Mapping[str, Any]) ->
     say(f"segprompt {version()}: segment {image} on {device or _default_device()}")
     from ..inferers.volume.files import segment_files
 
+    started = time.time()
     with StageProgress() as progress:
-        segment_files(image, annotation, output, device=device, progress=progress, **given)
+        result = segment_files(image, annotation, output, device=device, progress=progress, **given)
+    expected = ", ".join(f"label {label} {dice:.2f}" for label, dice in result.predicted_dice.items())
+    say(f"expected Dice: {expected}")
+    written = [path for path in sorted(output.iterdir()) if path.stat().st_mtime >= started - 1]
+    say(f"wrote {', '.join(map(str, written))} in {time.time() - started:.1f} s")
 
 
 def _device(value: Any) -> str | None:

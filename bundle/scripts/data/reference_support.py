@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..labels import IGNORED, binary_label, stack_labels
+from .class_names import name_labels
 from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
 from .volume_reader import check_same_grid, is_volume_file, read_volume
@@ -55,7 +57,7 @@ class ReferenceSupport:
 def read_reference_support(
     images: str | Sequence[str],
     labels: str | Sequence[str],
-    transform: Sequence[Callable] | Callable,
+    transform: Sequence[Callable[..., Any]] | Callable[..., Any],
     *,
     class_names: Sequence[str] = (),
     num_shots: int | None = None,
@@ -98,7 +100,7 @@ def read_reference_support(
     values = sorted(parts)
     if not values:
         raise ValueError(f"no label in {', '.join(label for _, label in pairs)}: every mask is empty")
-    names = _names(values, class_names)
+    names = name_labels(values, class_names)
     index = {member: number for number, member in enumerate(wanted)}
     is_binary = values == [IGNORED]
     ignored = None if is_binary else IGNORED
@@ -165,19 +167,9 @@ def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
 
 
 def _picture_parts(masks: Sequence[Tensor]) -> _Parts:
-    values = sorted({int(value) for mask in masks for value in mask.unique()} - {0})
+    values = sorted({int(value) for mask in masks for value in np.unique(mask.numpy())} - {0})
     if values != [IGNORED]:
         values = [value for value in values if value != IGNORED]
     return {
         value: [([(case, 0) for case, mask in enumerate(masks) if (mask == value).any()], None)] for value in values
     }
-
-
-def _names(values: Sequence[int], class_names: Sequence[str]) -> dict[int, str]:
-    if not class_names:
-        return {value: f"label {value}" for value in values}
-    if len(class_names) != len(values):
-        raise ValueError(
-            f"{len(class_names)} class_names ({', '.join(class_names)}) for {len(values)} label values {list(values)}"
-        )
-    return dict(zip(values, class_names, strict=True))

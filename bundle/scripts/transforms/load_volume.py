@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from ..data.volume_reader import Volume, check_same_grid, read_volume

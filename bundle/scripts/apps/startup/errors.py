@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
+from .leaving import leave_quickly
+
 __all__ = ["UsageError", "cause_of", "tell_cause_last"]
 
 _WRAPPERS = ("Failed to evaluate", "Failed to instantiate component", "applying transform")
@@ -22,8 +24,10 @@ class UsageError(ValueError):
 def tell_cause_last() -> None:
     """Let a command that ends in an error print, below the traceback, the error that MONAI wrapped.
 
-    For ``initialize`` of a workflow. Only what nothing catches is concerned, so the Python API raises as before.
+    For ``initialize`` of a workflow. Only what nothing catches is concerned, so the Python API raises as before. The
+    end of the process is made a quick one, too (:func:`~.leaving.leave_quickly`).
     """
+    leave_quickly()
     if sys.excepthook is not _tell:
         sys.excepthook = _tell
 
