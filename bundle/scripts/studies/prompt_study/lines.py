@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from monai.utils import CommonKeys
+from monai.utils.enums import CommonKeys
 from torch import Tensor
 from tqdm import tqdm
 
