@@ -17,6 +17,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from ...files.bundle_root import CONFIGS
 from ...files.read_json import read_json_object
+from .own_config import own_path, settle
 
 __all__ = ["CONFIGS", "TARGETS", "Target", "evaluation_files", "find_overlay", "find_target", "has_guidance", "start"]
 
@@ -122,7 +123,7 @@ def evaluation_files(
 def has_guidance(host: str) -> bool:
     """Whether a host can hold CD-TG's text guidance, as its class says."""
     config = ConfigParser.load_config_files([str(CONFIGS / "train.json"), str(find_overlay("hosts", host))])
-    host_class = locate(config["host_def"]["_target_"])
+    host_class = locate(own_path(config["host_def"]["_target_"]))
     return bool(getattr(host_class, "takes_text", True))
 
 
@@ -146,6 +147,7 @@ def start(files: Sequence[str], *, run_id: str = "evaluating", **overrides: Any)
         bundle_root=str(CONFIGS.parent),
         **given,
     )
+    settle(workflow.parser)
     workflow.initialize()
     return workflow
 

@@ -23,7 +23,9 @@ from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 from ...files.bundle_root import CONFIGS
 from .running_config import running_config
 
-__all__ = ["refuse_unknown_ids", "unknown_ids"]
+__all__ = ["UNKNOWN_IDS", "refuse_unknown_ids", "unknown_ids"]
+
+UNKNOWN_IDS = "unknown ids in the configuration"
 
 _ROOTS = ("initialize", "run", "finalize")
 
@@ -53,7 +55,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
         locate=lambda target: _full_path(target, running.parser),
     )
     if problems:
-        raise ValueError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise ValueError(f"{UNKNOWN_IDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
 def unknown_ids(

@@ -10,9 +10,13 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-__all__ = ["cause_of", "tell_cause_last"]
+__all__ = ["UsageError", "cause_of", "tell_cause_last"]
 
 _WRAPPERS = ("Failed to evaluate", "Failed to instantiate component", "applying transform")
+
+
+class UsageError(ValueError):
+    """What was asked for doesn't exist or doesn't go together; nothing has been run."""
 
 
 def tell_cause_last() -> None:

@@ -16,13 +16,15 @@ from monai.bundle.config_parser import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 
 from ...apps.startup.assembly import CONFIGS
+from ...apps.startup.own_config import settle
+from ...files.cache_root import cache_root
 from ...files.digest import file_digest
 
 __all__ = ["Identity", "code_digest", "config_digests", "digest_once", "listing_digest", "named_files"]
 
 _NAMES_A_FILE = re.compile(r"(^|_)(file|path|weights|model|episode_list|test_list)$")
 _MADE_BY_RUNS = re.compile(r"^(cache|index|output)_file$|_output$")
-_CACHE = CONFIGS.parent / "cache"  # follows from what is hashed itself
+_CACHE = cache_root()  # follows from what is hashed itself
 
 
 class Identity(TypedDict):
@@ -59,6 +61,7 @@ def named_files(files: Sequence[str], **overrides: Any) -> dict[str, str]:
     parser = ConfigParser()
     parser.read_config(list(files))
     parser.update({"bundle_root": str(CONFIGS.parent), **overrides})
+    settle(parser)
     parser.get_parsed_content("imports", eval_expr=True)
     found = {}
     for id_, key, value in list(_strings(parser.get())):

@@ -13,6 +13,7 @@ from monai.bundle.config_parser import ConfigParser
 from tqdm import tqdm
 
 from ...apps.startup.assembly import CONFIGS, evaluation_files, find_overlay, find_target, has_guidance
+from ...apps.startup.own_config import settle
 from ...handlers import read_checkpoint
 from .cell import Cell, Labels, identities, run_cell
 from .entries import label_overlays, label_targets, refuse_bad_numbers, refuse_bad_strings
@@ -217,5 +218,6 @@ def _is_trainable(host: str, text: str, backbone: str | None) -> bool:
     config = ConfigParser()
     config.read_config(evaluation_files(host, "synthetic", text=text, backbone=backbone))
     config.update({"bundle_root": str(CONFIGS.parent)})
+    settle(config)
     config.get_parsed_content("imports", eval_expr=True)
     return any(parameter.requires_grad for parameter in config.get_parsed_content("host_def").parameters())
