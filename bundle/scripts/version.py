@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
-
 from .files.bundle_root import CONFIGS
+from .files.read_json import read_json_object
 
 __all__ = ["version"]
 
 
 def version() -> str:
     """Version of the code, as ``configs/metadata.json`` says it."""
-    return str(json.loads((CONFIGS / "metadata.json").read_text(encoding="utf-8"))["version"])
+    return str(read_json_object(CONFIGS / "metadata.json")["version"])

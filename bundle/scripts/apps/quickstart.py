@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -137,13 +136,13 @@ def write_annotation(truth: str | Path, target: str | Path) -> int:
     Returns:
         Index of the slice along the file's last axis.
     """
-    source: Any = nibabel.load(truth)  # type: ignore[attr-defined]
+    source = nibabel.nifti1.Nifti1Image.from_filename(truth)
     label = np.asarray(source.dataobj).astype(np.uint8)
     index = int((label > 0).sum(axis=(0, 1)).argmax())
     annotation = np.full_like(label, NOT_ANNOTATED)
     annotation[..., index] = label[..., index]
     with replace_when_done(target) as partial:
-        nibabel.save(nibabel.Nifti1Image(annotation, source.affine), partial)  # type: ignore[attr-defined]
+        nibabel.save(nibabel.Nifti1Image(annotation, source.affine), partial)  # type: ignore[no-untyped-call]
     return index
 
 

@@ -7,13 +7,13 @@ stands in ``descriptions.json``.
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files.bundle_root import CONFIGS
+from ..files.read_json import read_json_object
 
 __all__ = [
     "OVERLAYS",
@@ -110,7 +110,7 @@ def keys_of(workflow: str) -> tuple[Key, ...]:
     described = _descriptions()["keys"]
     content: dict[str, Any] = {}
     for path in workflow_files(workflow):
-        content.update(json.loads(path.read_text(encoding="utf-8")))
+        content.update(read_json_object(path))
     keys = []
     for name, default in content.items():
         meaning = described.get(workflow, {}).get(name) or described["every"].get(name)
@@ -136,7 +136,7 @@ def overlay_keys() -> dict[str, tuple[tuple[str, ...], str]]:
     described = _descriptions()["overlay_keys"]
     for folder in OVERLAYS.values():
         for path in sorted((CONFIGS / folder).glob("*.json")):
-            for name in json.loads(path.read_text(encoding="utf-8")):
+            for name in read_json_object(path):
                 if name in described:
                     overlays = found.get(name, ((), ""))[0]
                     found[name] = ((*overlays, f"{folder}/{path.stem}"), described[name])
@@ -154,5 +154,5 @@ def _shown_expression(expression: str) -> str:
 
 @cache
 def _descriptions() -> dict[str, dict[str, Any]]:
-    content: dict[str, dict[str, Any]] = json.loads(_DESCRIPTIONS.read_text(encoding="utf-8"))
+    content: dict[str, dict[str, Any]] = read_json_object(_DESCRIPTIONS)
     return content

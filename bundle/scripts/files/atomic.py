@@ -23,12 +23,12 @@ if TYPE_CHECKING:  # most files hold no tensors, and torch takes a second to imp
     from torch import Tensor
 
 __all__ = [
+    "naming_target",
     "partial_path",
     "remove_partial_files",
     "replace_when_done",
     "write_bytes",
     "write_csv",
-    "write_error",
     "write_json",
     "write_tensors",
     "write_text",
@@ -52,19 +52,15 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     partial = partial_path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        usual_mode = _mode_of_a_new_file(partial)
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        if partial.stat().st_mode != usual_mode:  # safetensors, for one, lets no one else read its files
-            partial.chmod(usual_mode)
-        os.replace(partial, target)
-    except OSError as error:
-        named = write_error(error, partial, target)
-        if named is error:
-            raise
-        raise named from error
+        with naming_target(partial, target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            usual_mode = _mode_of_a_new_file(partial)
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            if partial.stat().st_mode != usual_mode:  # safetensors, for one, lets no one else read its files
+                partial.chmod(usual_mode)
+            os.replace(partial, target)
     finally:
         with suppress(OSError):  # nothing to remove after the rename, or where the folder can't be used
             partial.unlink(missing_ok=True)
@@ -143,11 +139,19 @@ def partial_path(target: Path) -> Path:
     return target.with_name(f"{_PARTIAL}{secrets.token_hex(4)}-{target.name}")
 
 
-def write_error(error: OSError, partial: Path, target: Path) -> OSError:
-    """The error of a failed write with the name that the user knows; one about a file elsewhere stays as it is."""
-    named = None if error.filename is None else Path(os.fsdecode(error.filename))
-    if named is not None and named not in (target, target.parent) and not named.is_relative_to(partial):
-        return error  # about another file, which was read meanwhile
+@contextmanager
+def naming_target(partial: Path, target: Path) -> Iterator[None]:
+    """Tell an error of a write with the name that the user knows; one about a file elsewhere stays as it is."""
+    try:
+        yield
+    except OSError as error:
+        named = None if error.filename is None else Path(os.fsdecode(error.filename))
+        if named is not None and named not in (target, target.parent) and not named.is_relative_to(partial):
+            raise  # about another file, which was read meanwhile
+        raise _clear_error(error, target) from error
+
+
+def _clear_error(error: OSError, target: Path) -> OSError:
     if error.errno in _NO_SPACE:
         message = (
             f"no space left to write {target}; nothing was written (free space on that disk, or choose another folder)"

@@ -31,8 +31,8 @@ def content_digest(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     digest = hashlib.sha256()
     if path.is_dir():
-        for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()} {content_digest(file)}\n".encode())
+        for part in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+            digest.update(f"{part.relative_to(path).as_posix()} {content_digest(part)}\n".encode())
         return digest.hexdigest()
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from .atomic import partial_path, write_error
+from .atomic import naming_target, partial_path
 
 __all__ = ["write_folder"]
 
@@ -24,21 +24,17 @@ def write_folder(folder: Path, fill: Callable[[Path], object]) -> None:
     """
     draft = partial_path(folder)
     try:
-        draft.mkdir(parents=True)
-        fill(draft)
-        try:
-            draft.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-            for path in sorted(path for path in draft.rglob("*") if path.is_file()):
-                target = folder / path.relative_to(draft)  # another process was first, or files are missing
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
-    except OSError as error:
-        named = write_error(error, draft, folder)
-        if named is error:
-            raise
-        raise named from error
+        with naming_target(draft, folder):
+            draft.mkdir(parents=True)
+            fill(draft)
+            try:
+                draft.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+                for path in sorted(path for path in draft.rglob("*") if path.is_file()):
+                    target = folder / path.relative_to(draft)  # another process was first, or files are missing
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

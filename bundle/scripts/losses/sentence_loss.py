@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..labels import IGNORED
 from ..networks.hosts.base import TrainingTerm
 from ..networks.language.base import AuxiliaryTerm
 from .episode_loss import ignoring_cross_entropy, ignoring_dice
@@ -41,7 +42,7 @@ class SentenceLoss(nn.Module):
         cross_entropy_weight: float = 0.2,
         background_weight: float = 1.0,
         smooth: float = 1e-5,
-        ignore_value: int = 255,
+        ignore_value: int = IGNORED,
     ) -> None:
         super().__init__()
         if min(dice_weight, cross_entropy_weight) < 0 or dice_weight + cross_entropy_weight == 0:

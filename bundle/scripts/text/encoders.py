@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +24,7 @@ from ..files.digest import file_digest
 __all__ = [
     "PrecomputedEncoder",
     "TextEncoder",
+    "TokenCounter",
     "refuse_long_sentences",
     "save_embeddings",
     "sentence_key",
@@ -45,6 +46,21 @@ class TextEncoder(Protocol):
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Embed N sentences as (N, dim)."""
+
+
+class TokenCounter(Protocol):
+    """What says whether a sentence fits into the context of a text encoder."""
+
+    @property
+    def name(self) -> str:
+        """Name of the encoder."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a sentence can have, its start and end included."""
+
+    def count_tokens(self, sentence: str) -> int:
+        """Tokens of a sentence, its start and end included."""
 
 
 class PrecomputedEncoder:
@@ -105,7 +121,7 @@ def save_embeddings(path: str | Path, sentences: Sequence[str], encoder: TextEnc
     write_tensors(Path(path).expanduser(), named, metadata={"encoder": encoder.name})
 
 
-def refuse_long_sentences(encoder: Any, sentences: Sequence[str]) -> None:
+def refuse_long_sentences(encoder: TokenCounter, sentences: Sequence[str]) -> None:
     """Refuse sentences that don't fit an encoder's context; it would cut their end off without a word.
 
     Raises:

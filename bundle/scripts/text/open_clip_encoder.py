@@ -60,7 +60,7 @@ class OpenClipEncoder:
         config = open_clip.get_model_config(self.model)
         if config is None:
             raise ValueError(f"open_clip has no model {self.model!r}; see open_clip.list_models()")
-        return config["embed_dim"]
+        return int(config["embed_dim"])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -86,7 +86,7 @@ class OpenClipEncoder:
     @property
     def context_length(self) -> int:
         """Tokens that a sentence can have, its start and end included."""
-        return self.tokenizer.context_length
+        return int(self.tokenizer.context_length)
 
     def count_tokens(self, sentence: str) -> int:
         """Tokens of a sentence, its start and end included."""

@@ -18,9 +18,8 @@ from pydicom.sr.coding import Code
 
 from ..data.dicom.header import read_header
 from ..files.atomic import replace_when_done
-from ..files.bundle_root import CONFIGS
-from ..files.read_json import read_json
 from ..labels import LARGEST_LABEL
+from ..version import version
 from .source_grid import SourceGrid
 
 __all__ = ["save_dicom_segmentation"]
@@ -40,7 +39,6 @@ _ORGANS = {
 _ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 _TISSUE = Code("85756007", "SCT", "Tissue")
 _MAKER = "CD-TG bundle"
-_METADATA = CONFIGS / "metadata.json"
 
 
 def save_dicom_segmentation(
@@ -73,9 +71,8 @@ def save_dicom_segmentation(
     if not 1 <= largest <= LARGEST_LABEL or frames.min() < 0:
         raise ValueError(f"a DICOM-SEG holds labels from 1 to {LARGEST_LABEL}, got {int(frames.min())} to {largest}")
     sources = [_source(path) for path in grid.series.files]
-    version = str(read_json(_METADATA)["version"])
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=_MAKER, version=version, family=codes.DCM.ArtificialIntelligence
+        name=_MAKER, version=version(), family=codes.DCM.ArtificialIntelligence
     )
     segments = []
     for value in range(1, largest + 1):
@@ -103,7 +100,7 @@ def save_dicom_segmentation(
             instance_number=1,
             manufacturer=_MAKER,
             manufacturer_model_name=_MAKER,
-            software_versions=version,
+            software_versions=version(),
             device_serial_number="0",
             content_label="SEGMENTATION",
             content_description="label map computed from annotated slices",

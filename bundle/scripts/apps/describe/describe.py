@@ -15,6 +15,7 @@ from typing import Any
 
 from ...files.atomic import write_json
 from ...files.read_json import read_json_object
+from ...text.encoders import TokenCounter
 from .language_model import LanguageModel
 from .sentence import RefusedAnswerError, standardise
 
@@ -39,7 +40,7 @@ def describe(
     dataset_name: str,
     output_file: str | Path,
     cache_file: str | Path,
-    encoder: Any,
+    encoder: TokenCounter,
     language_model: Callable[[], LanguageModel],
     subject: str | None = None,
     attempts: int = 3,
@@ -152,7 +153,7 @@ class _Answers:
 
 
 def _first_usable(
-    name: str, text: str, answers: _Answers, attempts: int, encoder: Any, taken: dict[str, str]
+    name: str, text: str, answers: _Answers, attempts: int, encoder: TokenCounter, taken: dict[str, str]
 ) -> tuple[dict[str, Any] | None, list[str]]:
     reasons: list[str] = []
     for attempt in range(attempts):

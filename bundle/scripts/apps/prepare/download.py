@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ...files.atomic import write_json
 from ...files.digest import file_digest
-from ...files.read_json import read_json
+from ...files.read_json import read_json_object
 
 __all__ = ["DownloadError", "check_file", "download"]
 
@@ -211,9 +211,10 @@ def _validator_file(partial: Path) -> Path:
 
 def _read_validator(partial: Path) -> str | None:
     try:
-        return read_json(_validator_file(partial))["validator"]
-    except (OSError, ValueError, KeyError, TypeError):
+        validator = read_json_object(_validator_file(partial)).get("validator")
+    except (OSError, ValueError):
         return None
+    return validator if isinstance(validator, str) else None
 
 
 def _write_validator(partial: Path, response: requests.Response) -> None:

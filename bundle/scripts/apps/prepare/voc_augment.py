@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
@@ -44,7 +46,7 @@ def augment_voc2012(root: Path) -> int:
     own = {path.stem: path for path in (voc / "SegmentationClass").glob("*.png")}
     added = {path.stem: path for path in sbd.glob("*.mat") if path.stem not in own}
 
-    def write(name: str) -> dict:
+    def write(name: str) -> dict[str, Any]:
         path = target / f"{name}.png"
         if not path.is_file():
             with replace_when_done(path) as partial:
@@ -62,7 +64,7 @@ def augment_voc2012(root: Path) -> int:
     return len(train)
 
 
-def _read_sbd(path: Path) -> np.ndarray:
+def _read_sbd(path: Path) -> NDArray[np.uint8]:
     """(H, W) uint8 class values of one of SBD's Matlab files."""
     try:
         label = np.asarray(loadmat(path)["GTcls"]["Segmentation"][0, 0])

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from ...files.atomic import write_text
+from ...files.digest import file_digest
 from ...files.read_json import read_json
 from ..picture_reader import read_index
 
@@ -64,7 +64,7 @@ class MaskIndex:
         if self.file is None:
             return count_values(label)
         try:
-            key = hashlib.sha256(Path(label).read_bytes()).hexdigest()
+            key = file_digest(label)
         except FileNotFoundError:
             return count_values(label)  # tells it
         found = self._entries.get(key)

@@ -7,7 +7,6 @@ must be in the file, and what the file holds beyond it must be known to be of no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from ...files.read_json import read_json_object
 
 __all__ = ["load_named", "model_folder", "read_config", "read_state", "strip_prefix"]
 
@@ -65,13 +66,7 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     file = folder / name
     if not file.is_file():
         raise FileNotFoundError(f"{folder} has no {name}: it is no folder of a model as transformers saves it")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} holds a {type(content).__name__}, expected an object")
-    return content
+    return read_json_object(file)
 
 
 def read_state(path: str | Path) -> State:

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from monai.bundle import ConfigWorkflow
-from monai.transforms import Compose
+from monai.bundle.workflows import ConfigWorkflow
+from monai.transforms.compose import Compose
+from numpy.typing import NDArray
 
 from ...apps.reports.peak_memory import peak_mib
 from ...apps.startup.assembly import Target, evaluation_files, start
@@ -183,7 +184,8 @@ def _measure_first(workflow: ConfigWorkflow, file: Path) -> dict[str, Any]:
 
     @torch.no_grad()
     def answer() -> torch.Tensor:
-        return evaluator.inferer(inputs, network, *arguments, **named)
+        logits: torch.Tensor = evaluator.inferer(inputs, network, *arguments, **named)
+        return logits
 
     logits, mib = peak_mib(answer, evaluator.state.device)
     task = dataset.episode_list.tasks[0]
@@ -199,7 +201,7 @@ def _measure_first(workflow: ConfigWorkflow, file: Path) -> dict[str, Any]:
     return {"peak_mib": mib, "first": {"class_name": task["class_name"], "query": task["query"][0]}}
 
 
-def _picture(workflow: ConfigWorkflow, name: str) -> np.ndarray:
+def _picture(workflow: ConfigWorkflow, name: str) -> NDArray[np.float32]:
     """Image (3, S, S) in [0, 1] of an item, as it enters the backbone."""
     items = expand_items(workflow.parser.get_parsed_content("eval_datalist"))
     (item,) = (item for item in items if item_id(item) == name)

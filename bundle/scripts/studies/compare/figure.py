@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def _draw(host: str, refinement: str, num_shots: int, rows: Mapping[str, Mapping
     return save_figure(figure, output_dir / f"{host}-{refinement}-{num_shots}shot.png")
 
 
-def _show(axes: Axes, image: NDArray, mask: NDArray, colour: tuple[float, float, float], title: str) -> None:
+def _show(axes: Axes, image: NDArray[Any], mask: NDArray[Any], colour: tuple[float, float, float], title: str) -> None:
     """Show a picture (3, S, S) stretched to the mask's shape (H, W), with the mask tinted."""
     rows, columns = mask.shape
     extent = (0, columns, rows, 0)

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
-from monai.bundle import ConfigParser
 from monai.bundle.config_item import ConfigComponent
+from monai.bundle.config_parser import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 
 from ...apps.startup.assembly import CONFIGS

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle.config_parser import ConfigParser
 from tqdm import tqdm
 
 from ...apps.startup.assembly import CONFIGS, evaluation_files, find_overlay, find_target, has_guidance

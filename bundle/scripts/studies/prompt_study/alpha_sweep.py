@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ...apps.reports.curves import draw_curves
 from ...apps.reports.report import Report, markdown_table, percent
 from ...files.atomic import write_csv, write_json
@@ -79,7 +81,7 @@ def alpha_sweep(
     return _write(curves, Path(output_dir), host, text, "{alpha}" in str(checkpoint))
 
 
-def _set_alpha(network: Any, alpha: float) -> None:
+def _set_alpha(network: nn.Module, alpha: float) -> None:
     for module in network.modules():
         if isinstance(module, SemanticGuidance):
             if module.alpha_logit is not None:

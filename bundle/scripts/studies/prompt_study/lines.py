@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from monai.utils import CommonKeys
-from torch import Tensor
+from monai.utils.enums import CommonKeys
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...data.episodes.dataset import ID_SEPARATOR
@@ -36,7 +36,7 @@ class Line:
     """
 
     name: str
-    network: Any
+    network: nn.Module
     texts: Mapping[str, Tensor] | None
     kind: str = "wording"
     sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -75,7 +75,7 @@ def _add_target(report: Report, name: str, target: Mapping[str, Any]) -> None:
     for line, scores in target["lines"].items():
         moved = scores["moved"]["mean_dice"] if "moved" in scores else None
         change = scores["change"]["mean_dice"] if "change" in scores else None
-        rows.append([line, _points(scores["metrics"]["mean_dice"]), _points(change, "+", 2), _points(moved, 2)])
+        rows.append([line, _points(scores["metrics"]["mean_dice"]), _points(change, "+", 2), _points(moved, digits=2)])
     rows += [[line, "–", "–", f"– ({reason})"] for line, reason in target["missing"].items()]
     report.text(markdown_table(["text", "mean Dice %", "change, points", "mask moved, %"], rows))
     classes = target["classes"]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ...apps.startup.assembly import CONFIGS, Target
 from ...data.items import expand_items, item_id
 from ...text import EmbeddingTable, Prompts, read_prompts
@@ -150,7 +152,7 @@ def _study(
 
 
 def _line(
-    name: str, network: Any, sentences: Mapping[str, Sequence[str]], table: EmbeddingTable, prompts: Prompts
+    name: str, network: nn.Module, sentences: Mapping[str, Sequence[str]], table: EmbeddingTable, prompts: Prompts
 ) -> Line:
     encoded = EmbeddingTable(
         sentences, table.encoder, prompts.background, table.cache_file, source=f"the wording {name}"

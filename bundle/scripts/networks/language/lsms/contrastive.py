@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ....labels import IGNORED
 from .word_attention import Words
 
 __all__ = ["BatchContrast", "ContrastiveTerm", "PixelContrast"]
 
 _TEMPERATURE = 0.07
-_IGNORED = 255
 
 
 class ContrastiveTerm(nn.Module):
@@ -60,7 +60,7 @@ class PixelContrast(ContrastiveTerm):
         """See the class."""
         cosine = torch.einsum("bdhw,bd->bhw", F.normalize(pixels, dim=1), F.normalize(text, dim=1))
         logits = cosine / self.log_temperature.exp()
-        counts = (label[:, 0] != _IGNORED).to(logits.dtype)
+        counts = (label[:, 0] != IGNORED).to(logits.dtype)
         loss = F.binary_cross_entropy_with_logits(logits, (label[:, 0] == 1).to(logits.dtype), reduction="none")
         return (loss * counts).sum() / counts.sum().clamp_min(1)
 
