@@ -76,7 +76,8 @@ def biomedclip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state with the names of open_clip's BiomedCLIP, 64 wide and 12 blocks deep."""
     shapes = {
         "pos_embed": torch.zeros(1, 17, 64), "cls_token": torch.zeros(1, 1, 64),
-        "patch_embed.proj.weight": torch.zeros(64, 3, 16, 16), **{f"blocks.{index}.x": torch.zeros(1) for index in range(12)},
+        "patch_embed.proj.weight": torch.zeros(64, 3, 16, 16),
+        **{f"blocks.{index}.x": torch.zeros(1) for index in range(12)},
     }  # fmt: skip
     trunk = randomise(vision_transformer_for(shapes, "a test"))
     state = {f"visual.trunk.{name}": value for name, value in trunk.state_dict().items()}

@@ -101,7 +101,7 @@ class LanguageNetwork(nn.Module):
         """Bring logits to a size, by this network's rule."""
         if (logits.shape[-2], logits.shape[-1]) == size:
             return logits
-        return F.interpolate(logits, size=size, mode=self.resize_mode, align_corners=self.align_corners)
+        return F.interpolate(logits.float(), size=size, mode=self.resize_mode, align_corners=self.align_corners)
 
     def image_encoder(self) -> nn.Module:
         """The part that computes features: what must be frozen where features are cached."""

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ..adaptation import Adaptation
 from ..hosts.base import TrainingTerm
 from ..segmenter import Prompt, described_network, map_tensors
 from .base import AuxiliaryTerm, Features, LanguageNetwork, binary_logits
@@ -30,16 +31,36 @@ class LanguageSegmenter(nn.Module):
 
     Args:
         network: CLIPSeg, CRIS, BiomedCLIPSeg or LSMS.
+        text_dim: width of the text that it will get, to be checked beforehand; None checks it when it comes.
         threshold: probability from which a pixel is foreground; the background's logit is set to it.
         use_examples: make annotated images part of the prompt, where the network takes them and they are given as
             images; otherwise a support set is not looked at.
+        refinement: must be None; refused by name rather than left out without a word.
+        adaptation: must be None.
 
     Raises:
-        ValueError: for a threshold outside (0, 1), or examples for a network that takes none.
+        ValueError: for text of another width than the network reads, a threshold outside (0, 1), examples for a network
+            that takes none, a refinement or adaptation.
     """
 
-    def __init__(self, network: LanguageNetwork, threshold: float = 0.5, use_examples: bool = False) -> None:
+    def __init__(
+        self,
+        network: LanguageNetwork,
+        text_dim: int | None = None,
+        threshold: float = 0.5,
+        use_examples: bool = False,
+        refinement: nn.Module | None = None,
+        adaptation: Adaptation | None = None,
+    ) -> None:
         super().__init__()
+        for what, value in (("refinement", refinement), ("adaptation", adaptation)):
+            if value is not None:
+                raise ValueError(
+                    f"the {what} {type(value).__name__} learns from a support set, which words don't bring: leave "
+                    f"its overlay out with network {network.name}"
+                )
+        if text_dim is not None and text_dim != network.text_dim:
+            raise ValueError(_wrong_width(network, f"(B, T, {text_dim})"))
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must lie between 0 and 1, got {threshold}")
         if use_examples and not network.takes_examples:
@@ -174,10 +195,7 @@ class LanguageSegmenter(nn.Module):
         if states is None:
             return None, None
         if states.ndim != 3 or states.shape[2] != self.host.text_dim:
-            raise ValueError(
-                f"text for network {self.host.name} must be (B, T, {self.host.text_dim}), got {tuple(states.shape)}; "
-                "was it encoded by the text encoder that the network's overlay names?"
-            )
+            raise ValueError(_wrong_width(self.host, str(tuple(states.shape))))
         if mask is None or mask.shape != states.shape[:2]:
             found = None if mask is None else tuple(mask.shape)
             raise ValueError(f"token_mask must be {tuple(states.shape[:2])} as token_states, got {found}")
@@ -221,6 +239,13 @@ class ImageFeatures:
     def fingerprint(self) -> str:
         """Identify weights, layers and preprocessing."""
         return self.segmenter.host.fingerprint()
+
+
+def _wrong_width(network: LanguageNetwork, found: str) -> str:
+    return (
+        f"text for network {network.name} must be (B, T, {network.text_dim}), got {found}; it must come from the text "
+        "encoder that the network's overlay names"
+    )
 
 
 def _length(tree: Features | Prompt) -> int:

@@ -1,5 +1,5 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""CLIPSeg's hub layout: what `transformers` saves gives the same logits here, and other names and files are told apart."""
+"""CLIPSeg's hub layout: what `transformers` saves gives the same logits here; other files are told apart."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_another_shape_is_named(clipseg_folder: Path, tmp_path: Path) -> None:
 
 
 def test_no_weights(clipseg_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no folder .*absent with CLIPSeg"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*absent with CLIPSeg"):
         load_clipseg(tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match=r"has no config\.json"):
         load_clipseg(tmp_path)

@@ -168,8 +168,10 @@ class CLIPSeg(LanguageNetwork):
 
     def image_encoder(self) -> nn.Module:
         """CLIP's image encoder, with the adapters where they change the features."""
-        changing = self.adapters if self.adapters is not None and self.adapters.vision is not None else nn.Identity()
-        return nn.ModuleList([self.clip.vision_model, self.normalise, changing])
+        parts: list[nn.Module] = [self.clip.vision_model, self.normalise]
+        if self.adapters is not None and self.adapters.vision is not None:
+            parts.append(self.adapters)
+        return nn.ModuleList(parts)
 
 
 def mean_of_sentences(vectors: Tensor, mask: Tensor) -> Tensor:

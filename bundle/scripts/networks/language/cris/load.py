@@ -21,7 +21,7 @@ _CONNECT = "backbone.visual.attnpool.connect."
 
 
 def load_cris(
-    weights: str | Path,
+    weights: str | Path | None,
     *,
     train_encoders: bool = False,
     reads_token_ids: bool = False,
@@ -32,13 +32,22 @@ def load_cris(
 
     Args:
         weights: a state of CRIS (its authors' repository, or a Lightning checkpoint of medvlsm), or of CLIP's RN50
-            alone, as open_clip saves it: then neck, decoder and projector, and the residual of the attention pool, which
-            CLIP lacks, are at their start.
+            alone, as open_clip saves it: then neck, decoder and projector, and the residual of the attention pool,
+            which CLIP lacks, are at their start.
         train_encoders: see ``CRIS``.
         reads_token_ids: see ``CRIS``.
         num_heads: of the decoder, which a state doesn't tell.
         dropout: see ``CRIS``.
+
+    Raises:
+        FileNotFoundError: without weights; the message tells which command fetches those of CLIP.
     """
+    if weights is None:
+        raise FileNotFoundError(
+            "CRIS needs weights: its authors publish none, so give those that you trained, or start from CLIP's RN50: "
+            "hf download timm/resnet50_clip.openai open_clip_model.safetensors --local-dir FOLDER; then --cris_weights "
+            "FOLDER"
+        )
     state = cris_state(read_state(weights))
     network = cris_for(
         state,
