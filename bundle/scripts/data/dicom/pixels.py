@@ -19,6 +19,7 @@ import pydicom
 import SimpleITK as sitk  # noqa: N813
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RLELossless
 
 from .header import naming_file
@@ -77,7 +78,7 @@ def _decode(dataset: Dataset, frame: int, path: Path) -> np.ndarray:
     try:
         if syntax.is_compressed and not syntax.is_deflated and syntax != RLELossless:
             return _decode_with_gdcm(dataset, frame)
-        return pydicom.pixels.pixel_array(dataset, index=frame)
+        return pixel_array(dataset, index=frame)
     except (RuntimeError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
         cause = str(error).strip().splitlines()[-1]
         raise ValueError(f"{path} has pixels ({syntax.name}) that can't be decoded: {cause}") from error
@@ -91,7 +92,7 @@ def _decode_with_gdcm(dataset: Dataset, frame: int) -> np.ndarray:
         path = Path(folder) / "frame.dcm"
         _pixels_alone(dataset, encoded).save_as(path, enforce_file_format=True)
         image = sitk.ReadImage(str(path), imageIO="GDCMImageIO")
-    return sitk.GetArrayFromImage(image)[0]
+    return np.asarray(sitk.GetArrayFromImage(image)[0])
 
 
 def _pixels_alone(dataset: Dataset, encoded: bytes) -> FileDataset:

@@ -134,7 +134,7 @@ def _decode(segmentation: Any, height: int, width: int) -> np.ndarray:
         if not segmentation or any(len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation):
             raise ValueError("a polygon needs three or more points x, y")
         runs = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    return coco_mask.decode(runs).astype(bool)
+    return np.asarray(coco_mask.decode(runs), dtype=bool)
 
 
 def _official(root: Path, split: str) -> _Official | None:
