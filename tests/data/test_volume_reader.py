@@ -9,8 +9,10 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
+from monai.transforms import Orientation
 
-from scripts.data.volume_reader import check_same_grid, is_volume_file, load_volume, volume_stem
+from scripts.data.volume_reader import check_same_grid, is_volume_file, load_volume, read_volume, volume_stem
 from scripts.transforms.save_volume import save_like
 
 
@@ -32,6 +34,29 @@ def test_any_orientation_becomes_left_back_head(tmp_path: Path, codes: str) -> N
     np.testing.assert_array_equal(volume[0].numpy(), canonical)
     np.testing.assert_allclose(volume.affine.numpy(), affine)
     assert volume.dtype == torch.float32
+
+
+OBLIQUE = np.array([[0.0, -1.2, 0.3, 4.0], [-1.1, 0.1, 0.2, -7.0], [0.1, 0.2, 3.0, 11.0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    "affine", [np.eye(4), np.diag([-1.25, 1.25, 7.7, 1.0]), OBLIQUE, OBLIQUE[:, [2, 0, 1, 3]]], ids=str
+)
+def test_equals_orientation_of_monai_bit_for_bit(tmp_path: Path, affine: np.ndarray) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    path = save(tmp_path / "v.nii.gz", values, affine)
+    stored = nibabel.load(path).affine
+    meta = {"space": "RAS", "original_affine": stored, "filename_or_obj": str(path)}
+    raw = MetaTensor(torch.from_numpy(values[None]), affine=torch.from_numpy(stored), meta=meta)
+    expected = Orientation("LPS", labels=(("L", "R"), ("P", "A"), ("I", "S")))(raw)
+    found, plain = load_volume(path), read_volume(path)
+    assert torch.equal(found.as_tensor(), expected.as_tensor())
+    assert found.affine.numpy().tobytes() == expected.affine.numpy().tobytes() == plain.affine.tobytes()
+    assert found.stride()[1:] == expected.stride()[1:]
+    assert set(found.meta) == set(expected.meta)
+    assert found.meta["filename_or_obj"] == str(path)
+    np.testing.assert_array_equal(found.meta["original_affine"], stored)
+    assert plain.spacing == pytest.approx(expected.pixdim.tolist())
 
 
 def test_labels_are_whole_numbers_in_uint8(tmp_path: Path) -> None:
@@ -152,9 +177,9 @@ def test_missing_volume(tmp_path: Path) -> None:
 
 
 def test_grids_must_agree(tmp_path: Path) -> None:
-    image = load_volume(save(tmp_path / "i.nii.gz", np.zeros((2, 3, 4), np.float32), np.eye(4)))
-    other = load_volume(save(tmp_path / "o.nii.gz", np.zeros((2, 3, 5), np.float32), np.eye(4)))
-    shifted = load_volume(save(tmp_path / "s.nii.gz", np.zeros((2, 3, 4), np.float32), np.diag([1, 1, 2.5, 1])))
+    image = read_volume(save(tmp_path / "i.nii.gz", np.zeros((2, 3, 4), np.float32), np.eye(4)))
+    other = read_volume(save(tmp_path / "o.nii.gz", np.zeros((2, 3, 5), np.float32), np.eye(4)))
+    shifted = read_volume(save(tmp_path / "s.nii.gz", np.zeros((2, 3, 4), np.float32), np.diag([1, 1, 2.5, 1])))
     check_same_grid(image, image)
     with pytest.raises(ValueError, match=r"i\.nii\.gz.*o\.nii\.gz have different shapes: \(2, 3, 4\) and \(2, 3, 5\)"):
         check_same_grid(image, other)

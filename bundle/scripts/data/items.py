@@ -19,7 +19,7 @@ from ..files.natural_order import natural_key
 from .dicom.label_stack import is_label_stack
 from .picture_reader import picture_size, read_index
 from .readers.mask_index import MaskIndex, count_values
-from .volume_reader import check_same_grid, is_volume_file, load_volume
+from .volume_reader import check_same_grid, is_volume_file, read_volume
 
 __all__ = [
     "Item",
@@ -132,18 +132,18 @@ def volume_item(
 
     Args:
         image: NIfTI file, or folder or file of a DICOM series.
-        label: label map on the same grid, see `load_volume`.
+        label: label map on the same grid, see `read_volume`.
         case_id: name of the pair, unique in the set.
         class_values: see `picture_item`.
         series_uid: SeriesInstanceUID, where the image's folder holds several series; an entry of the item.
         extra: further entries of the item.
     """
-    volume = load_volume(label, is_label=True, image=image, series_uid=series_uid)
+    volume = read_volume(label, is_label=True, image=image, series_uid=series_uid)
     if not is_label_stack(label):  # pictures are read on the grid of the image's series
-        check_same_grid(load_volume(image, series_uid=series_uid), volume)
+        check_same_grid(read_volume(image, series_uid=series_uid), volume)
     if series_uid is not None:
         extra["series_uid"] = series_uid
-    slices = np.moveaxis(volume[0].numpy(), 2, 0).reshape(volume.shape[3], -1)
+    slices = np.moveaxis(volume.array, 2, 0).reshape(volume.array.shape[2], -1)
     counts = np.stack([np.bincount(plane, minlength=_NUM_VALUES) for plane in slices])
     values = _class_values(counts.sum(0), class_values, None, None, label)
     areas = {name: (counts[:, list(own)].sum(1) / slices.shape[1]).tolist() for name, own in values.items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..labels import binary_label, stack_labels
 from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
-from .volume_reader import is_volume_file
+from .volume_reader import check_same_grid, is_volume_file, read_volume
 
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
 
@@ -84,10 +84,7 @@ def read_reference_support(
     pairs = _pairs(images, labels)[:num_shots]
     compose = as_compose(transform)
     if is_volume_file(pairs[0][0]):
-        from ..transforms import LoadVolumed
-
-        volumes = [LoadVolumed(("image", "label"))({"image": image, "label": label}) for image, label in pairs]
-        stacks = [volume["label"].as_tensor()[0].permute(2, 1, 0).numpy() for volume in volumes]
+        stacks = [_label_stack(image, label) for image, label in pairs]
         parts = _volume_parts(stacks)
         wanted = sorted({case_slice for part in parts.values() for members, _ in part for case_slice in members})
         items = [{"image": pairs[case][0], "label": pairs[case][1], "slice": z} for case, z in wanted]
@@ -141,6 +138,13 @@ def _pairs(images: str | Sequence[str], labels: str | Sequence[str]) -> list[tup
             f"supports must be all volumes or all pictures, got {', '.join(map(str, image_list + label_list))}"
         )
     return [(str(image), str(label)) for image, label in zip(image_list, label_list, strict=True)]
+
+
+def _label_stack(image: str, label: str) -> np.ndarray:
+    """(Z, Y, X) of a label map that lies on the grid of its image."""
+    volume = read_volume(label, is_label=True, image=image)
+    check_same_grid(read_volume(image), volume)
+    return volume.array.transpose(2, 1, 0)
 
 
 def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:

@@ -1,5 +1,9 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""Volumes in the canonical orientation: axes run to the patient's left, back and head (LPS), as MONAI spells it."""
+"""Volumes in the canonical orientation: axes run to the patient's left, back and head (LPS), as MONAI spells it.
+
+Reading needs neither MONAI nor, for NIfTI, anything of DICOM: both take seconds to import and are imported where they
+are asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +11,31 @@ import gzip
 import logging
 import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nibabel
 import numpy as np
-import torch
-from monai.data import MetaTensor
-from monai.transforms import Orientation
 from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import io_orientation
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
 
-from .dicom.header import has_dicom_name
-from .dicom.label_stack import is_label_stack, read_label_stack
-from .dicom.pixels import read_pixels
-from .dicom.segmentation import is_segmentation, read_segmentation
-from .dicom.series import find_series, is_dicom_path
+if TYPE_CHECKING:
+    from monai.data import MetaTensor
 
 __all__ = [
     "CANONICAL_AXES",
+    "Volume",
     "check_same_grid",
     "is_dicom_source",
     "is_nifti_name",
     "is_volume_file",
     "load_volume",
+    "read_volume",
     "volume_stem",
 ]
 
 CANONICAL_AXES = "LPS"
-_AXIS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 _SMALLEST_VOXEL = 1e-12  # cubic mm
 _SUFFIXES = (".nii", ".nii.gz")
 _PIECE = 2**20  # bytes
@@ -53,12 +53,12 @@ def is_nifti_name(path: str | Path) -> bool:
 
 def is_dicom_source(path: str | Path) -> bool:
     """Whether this is a folder (of a DICOM series) or a DICOM file, and no NIfTI file."""
-    return not is_nifti_name(path) and is_dicom_path(path)
+    return not is_nifti_name(path) and _is_dicom_path(path)
 
 
 def is_volume_file(path: str | Path) -> bool:
     """Whether this is a volume: a NIfTI file by its name, a folder (of a DICOM series), or a DICOM file."""
-    return is_nifti_name(path) or is_dicom_path(path)
+    return is_nifti_name(path) or _is_dicom_path(path)
 
 
 def volume_stem(path: str | Path) -> str:
@@ -67,16 +67,52 @@ def volume_stem(path: str | Path) -> str:
     for suffix in (".nii.gz", ".nii"):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
+    from .dicom.header import has_dicom_name
+
     return path.stem if has_dicom_name(path) else path.name
 
 
-def load_volume(
+class Volume(NamedTuple):
+    """A volume in the canonical orientation.
+
+    Attributes:
+        array: (X, Y, Z); float32, or uint8 for a label map.
+        affine: (4, 4) of this grid in mm to the right, front and head (NIfTI's convention), float64.
+        source: the file or folder that it was read from.
+        original_affine: (4, 4) of the source's own grid.
+        series_uid: SeriesInstanceUID of a DICOM series; None for NIfTI.
+    """
+
+    array: NDArray[Any]
+    affine: NDArray[np.float64]
+    source: str
+    original_affine: NDArray[np.float64]
+    series_uid: str | None = None
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres per axis of (X, Y, Z)."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        return x, y, z
+
+    def as_meta_tensor(self) -> MetaTensor:
+        """The volume as MONAI's tensor (1, X, Y, Z) with its affine, the source's affine and the name of the source."""
+        import torch
+        from monai.data import MetaTensor
+
+        meta: dict[str, Any] = {} if self.series_uid is None else {"series_uid": self.series_uid}
+        # Without the space, MetaTensor takes the first axis for channels when it counts the dimensions of space.
+        meta |= {"space": "RAS", "original_affine": self.original_affine.copy(), "filename_or_obj": self.source}
+        return MetaTensor(torch.from_numpy(self.array[None]), affine=torch.from_numpy(self.affine.copy()), meta=meta)
+
+
+def read_volume(
     path: str | Path,
     *,
     is_label: bool = False,
     image: str | Path | None = None,
     series_uid: str | None = None,
-) -> MetaTensor:
+) -> Volume:
     """Read a 3D volume in the canonical orientation.
 
     Args:
@@ -87,34 +123,60 @@ def load_volume(
         series_uid: SeriesInstanceUID, where the image's folder holds several series.
 
     Returns:
-        (1, X, Y, Z) with the affine of the canonical grid; float32, or uint8 for a label map.
+        The volume; axes were swapped and flipped, nothing was resampled.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when it can't be read, isn't 3D, or a label map holds other values; the message names the file.
     """
     path = Path(path)
-    if is_dicom_source(path):
-        volume: Any = _read_dicom_label(path, image, series_uid) if is_label else _read_dicom(path, series_uid)
+    uid: str | None = None
+    if not is_dicom_source(path):
+        array, affine = _read_nifti(path)
+    elif is_label:
+        array, affine, uid = _read_dicom_label(path, image, series_uid)
     else:
-        volume = _read_nifti(path)
-    volume = Orientation(axcodes=CANONICAL_AXES, labels=_AXIS_LABELS)(volume)
-    volume.meta["filename_or_obj"] = str(path)
-    return _as_label(volume, path) if is_label else volume
+        array, affine, uid = _read_dicom(path, series_uid)
+    turn = ornt_transform(io_orientation(affine), axcodes2ornt(CANONICAL_AXES))
+    canonical = affine @ inv_ornt_aff(turn, array.shape)
+    # A copy where axes were flipped: torch takes no negative strides.
+    array = apply_orientation(array, turn).copy(order="K") if (turn[:, 1] < 0).any() else apply_orientation(array, turn)
+    return Volume(_as_label(array, path) if is_label else array, canonical, str(path), affine, uid)
 
 
-def check_same_grid(image: MetaTensor, label: MetaTensor, *, tolerance: float = 1e-2) -> None:
+def load_volume(
+    path: str | Path,
+    *,
+    is_label: bool = False,
+    image: str | Path | None = None,
+    series_uid: str | None = None,
+) -> MetaTensor:
+    """Read a 3D volume as `read_volume` does, as MONAI's tensor.
+
+    Returns:
+        (1, X, Y, Z) with the affine of the canonical grid; float32, or uint8 for a label map.
+    """
+    return read_volume(path, is_label=is_label, image=image, series_uid=series_uid).as_meta_tensor()
+
+
+def check_same_grid(image: Volume, label: Volume, *, tolerance: float = 1e-2) -> None:
     """Raise a ValueError that names both files when their shapes or affines (in mm) differ."""
-    names = f"{image.meta.get('filename_or_obj')} and its label {label.meta.get('filename_or_obj')}"
-    if image.shape[1:] != label.shape[1:]:
-        raise ValueError(f"{names} have different shapes: {tuple(image.shape[1:])} and {tuple(label.shape[1:])}")
-    difference = (image.affine - label.affine).abs().max().item()
+    names = f"{image.source} and its label {label.source}"
+    if image.array.shape != label.array.shape:
+        raise ValueError(f"{names} have different shapes: {image.array.shape} and {label.array.shape}")
+    difference = float(np.abs(image.affine - label.affine).max())
     if difference > tolerance:
         raise ValueError(f"{names} have different affines (by up to {difference:.3g} mm)")
 
 
-def _read_nifti(path: Path) -> Any:
-    """(1, X, Y, Z) MetaTensor of the file's grid."""
+def _is_dicom_path(path: str | Path) -> bool:
+    from .dicom.series import is_dicom_path
+
+    return is_dicom_path(path)
+
+
+def _read_nifti(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """(X, Y, Z) of the file's grid, and its affine."""
     if not path.is_file():
         raise FileNotFoundError(f"no volume {path}")
     array, affine = _read(path)
@@ -128,7 +190,7 @@ def _read_nifti(path: Path) -> Any:
         array = array[..., 0]
     if array.ndim != 3 or not array.size:
         raise ValueError(f"{path} has the shape {shape}, expected a 3D volume")
-    return _on_grid(np.ascontiguousarray(array, dtype=np.float32), affine, {})
+    return np.ascontiguousarray(array, dtype=np.float32), affine
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -170,14 +232,23 @@ def _tell_disagreement(image: Any, path: Path) -> None:
         )
 
 
-def _read_dicom(path: Path, series_uid: str | None) -> MetaTensor:
-    """(1, X, Y, Z) MetaTensor of the series' grid: columns, rows, slices."""
+def _read_dicom(path: Path, series_uid: str | None) -> tuple[NDArray[np.float32], NDArray[np.float64], str]:
+    """(X, Y, Z) of the series' grid (columns, rows, slices), its affine and its SeriesInstanceUID."""
+    from .dicom.pixels import read_pixels
+    from .dicom.series import find_series
+
     series = find_series(path, series_uid)
-    return _on_grid(read_pixels(series), series.affine, {"series_uid": series.uid})
+    return read_pixels(series), series.affine, series.uid
 
 
-def _read_dicom_label(path: Path, image: str | Path | None, series_uid: str | None) -> MetaTensor:
+def _read_dicom_label(
+    path: Path, image: str | Path | None, series_uid: str | None
+) -> tuple[NDArray[Any], NDArray[np.float64], str]:
     """A label map of DICOM's world on the grid of its image's series."""
+    from .dicom.label_stack import is_label_stack, read_label_stack
+    from .dicom.segmentation import is_segmentation, read_segmentation
+    from .dicom.series import find_series
+
     is_object = path.is_file() and is_segmentation(path)
     if not is_object and not is_label_stack(path):
         return _read_dicom(path, None)
@@ -185,19 +256,13 @@ def _read_dicom_label(path: Path, image: str | Path | None, series_uid: str | No
         raise ValueError(f"{path} can only be read with the DICOM series of its image, got the image {image}")
     series = find_series(image, series_uid)
     array = (read_segmentation if is_object else read_label_stack)(path, series)
-    return _on_grid(array, series.affine, {"series_uid": series.uid})
+    return array, series.affine, series.uid
 
 
-def _on_grid(array: np.ndarray, affine: np.ndarray, meta: dict[str, Any]) -> MetaTensor:
-    """(1, X, Y, Z); MetaTensor takes the first axis for channels when it counts the dimensions of space."""
-    meta = {**meta, "space": "RAS", "original_affine": affine.copy()}
-    return MetaTensor(torch.from_numpy(array[None]), affine=torch.from_numpy(affine), meta=meta)
-
-
-def _as_label(volume: MetaTensor, path: Path) -> MetaTensor:
-    values = torch.unique(volume.as_tensor())
-    wrong = values[~((values >= 0) & (values <= 255) & (values == values.round()))]
+def _as_label(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    values = np.unique(array)
+    wrong = values[~((values >= 0) & (values <= 255) & (values == np.round(values)))]
     if len(wrong):
         shown = ", ".join(f"{value:g}" for value in wrong[:5].tolist())
         raise ValueError(f"{path} has the label values {shown}; expected whole numbers from 0 to 255")
-    return cast(MetaTensor, volume.to(torch.uint8))
+    return array.astype(np.uint8)

@@ -10,7 +10,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from ..data.volume_reader import check_same_grid, load_volume
+from ..data.volume_reader import Volume, check_same_grid, read_volume
 
 __all__ = ["LoadVolumed", "volume_slice"]
 
@@ -19,7 +19,7 @@ class LoadVolumed(MapTransform):
     """Read NIfTI files or DICOM series in the orientation LPS: (1, X, Y, Z), axes to the patient's left, back and head.
 
     The first key is the image (float32); the others are label maps of the same grid (uint8). Where the image is a
-    DICOM series, they may also be DICOM-SEG files or folders of pictures, see `load_volume`; an entry ``series_uid``
+    DICOM series, they may also be DICOM-SEG files or folders of pictures, see `read_volume`; an entry ``series_uid``
     chooses among the series of its folder.
 
     Args:
@@ -35,10 +35,14 @@ class LoadVolumed(MapTransform):
         result = dict(data)
         image_key = self.keys[0]
         choice = {"image": result.get(image_key), "series_uid": result.get("series_uid")}
+        image: Volume | None = None
         for key in self.key_iterator(result):
-            result[key] = load_volume(result[key], is_label=key != image_key, **choice)
-            if key != image_key and image_key in result:
-                check_same_grid(result[image_key], result[key])
+            volume = read_volume(result[key], is_label=key != image_key, **choice)
+            if key == image_key:
+                image = volume
+            elif image is not None:
+                check_same_grid(image, volume)
+            result[key] = volume.as_meta_tensor()
         return result
 
 

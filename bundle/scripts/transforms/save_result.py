@@ -15,15 +15,10 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from ..files.atomic import write_csv
-from .save_dicom_segmentation import save_dicom_segmentation
-from .save_volume import save_like, volume_stem
-from .source_grid import SourceGrid, read_source_grid
+from .result_files import write_result_files
+from .source_grid import read_source_grid
 
 __all__ = ["SaveResultd"]
-
-_COLUMNS = ("slice", "label", "area", "confidence")
-_LABEL_COLUMNS = ("label", "voxels", "predicted_dice")
 
 
 class SaveResultd(MapTransform):
@@ -59,45 +54,20 @@ class SaveResultd(MapTransform):
         image = data[self.image_key]
         grid = read_source_grid(_text(image, "filename_or_obj"), _text(image, "series_uid"))
         for key in self.key_iterator(dict(data)):
-            for path in self._write(grid, data[key]):
+            result = data[key]
+            written = write_result_files(
+                grid,
+                _as_volume(result.label),
+                result.slices,
+                self.output_dir,
+                slice_axis=result.slice_axis,
+                probability=None if result.probability is None else _as_volume(result.probability),
+                predicted_dice=result.predicted_dice,
+                class_names=self.class_names,
+            )
+            for path in written:
                 logging.getLogger(__name__).info("wrote %s", path)
         return dict(data)
-
-    def _write(self, grid: SourceGrid, result: Any) -> list[Path]:
-        stem = volume_stem(grid.source)
-        label = _as_volume(result.label)
-        written = [save_like(grid, label, self.output_dir / f"{stem}_seg.nii.gz")]
-        if grid.series is not None:
-            written += self._write_dicom(grid, label, self.output_dir / f"{stem}_seg.dcm")
-        if result.probability is not None:
-            probability = _as_volume(result.probability).astype(np.float32)
-            written.append(save_like(grid, probability, self.output_dir / f"{stem}_probability.nii.gz"))
-        file_axis, is_reversed = grid.own_axis(result.slice_axis)
-        last = result.label.shape[2 + result.slice_axis] - 1
-        rows = sorted(
-            (last - report.slice if is_reversed else report.slice, report.label, report.area, report.confidence)
-            for report in result.slices
-        )
-        table = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-        written.append(write_csv(self.output_dir / f"{stem}_slices.csv", table, _COLUMNS))
-        logging.getLogger(__name__).info("slices are counted along axis %d of %s", file_axis, grid.source)
-        if result.predicted_dice:
-            labels = [
-                {"label": value, "voxels": int((label == value).sum()), "predicted_dice": round(dice, 4)}
-                for value, dice in result.predicted_dice.items()
-            ]
-            written.append(write_csv(self.output_dir / f"{stem}_labels.csv", labels, _LABEL_COLUMNS))
-        return written
-
-    def _write_dicom(self, grid: SourceGrid, label: np.ndarray, target: Path) -> list[Path]:
-        """The label map is written as NIfTI already: a series that no DICOM-SEG can refer to is no reason to stop."""
-        values = [int(value) for value in np.unique(label) if value]
-        names = dict(zip(values, self.class_names, strict=False)) if len(values) == len(self.class_names) else {}
-        try:
-            return [save_dicom_segmentation(grid, label, target, names)]
-        except ValueError as error:
-            logging.getLogger(__name__).warning("no %s was written: %s", target, error)
-            return []
 
 
 def _as_volume(value: Tensor) -> np.ndarray:

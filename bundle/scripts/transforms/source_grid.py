@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nibabel
 import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
-from ..data.dicom.series import DicomSeries, find_series
 from ..data.volume_reader import CANONICAL_AXES, is_dicom_source
+
+if TYPE_CHECKING:
+    from ..data.dicom.series import DicomSeries
 
 __all__ = ["SourceGrid", "read_source_grid"]
 
@@ -62,6 +64,8 @@ def read_source_grid(source: str | Path, series_uid: str | None = None) -> Sourc
         series_uid: SeriesInstanceUID, where the folder holds several series.
     """
     if is_dicom_source(source):
+        from ..data.dicom.series import find_series
+
         series = find_series(source, series_uid)
         return SourceGrid(source, series.shape, series.affine, nibabel.Nifti1Image, series=series)
     reference: Any = nibabel.load(source)

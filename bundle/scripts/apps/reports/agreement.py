@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import fire
+import torch
 
-from ...data.volume_reader import check_same_grid, load_volume
+from ...data.volume_reader import check_same_grid, read_volume
 from ...metrics.volume_agreement import VolumeAgreement, volume_agreement
 
 __all__ = ["compare_volumes"]
@@ -29,11 +30,11 @@ def compare_volumes(
         image: DICOM series of both, where they don't bring a grid of their own.
         value: label value to compare; None: whatever is above 0.
     """
-    masks = [load_volume(path, is_label=True, image=image) for path in (label, pred)]
-    check_same_grid(*masks)
-    spacing = masks[0].affine[:3, :3].norm(dim=0).tolist()
-    reference, mine = (mask[0] > 0 if value is None else mask[0] == value for mask in masks)
-    return volume_agreement(mine, reference, spacing)
+    volumes = [read_volume(path, is_label=True, image=image) for path in (label, pred)]
+    check_same_grid(*volumes)
+    masks = [torch.from_numpy(volume.array) for volume in volumes]
+    reference, mine = (mask > 0 if value is None else mask == value for mask in masks)
+    return volume_agreement(mine, reference, volumes[0].spacing)
 
 
 def _main(pred: str, label: str, image: str | None = None, value: int | None = None) -> None:
