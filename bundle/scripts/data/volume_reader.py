@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CANONICAL_AXES",
+    "GRID_TOLERANCE",
     "Volume",
     "check_same_grid",
+    "corner_distance",
     "is_dicom_source",
     "is_nifti_name",
     "is_volume_file",
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 CANONICAL_AXES = "LPS"
+GRID_TOLERANCE = 0.1  # of the smallest voxel side
 _SMALLEST_VOXEL = 1e-12  # cubic mm
 _SUFFIXES = (".nii", ".nii.gz")
 _PIECE = 2**20  # bytes
@@ -159,14 +163,33 @@ def load_volume(
     return read_volume(path, is_label=is_label, image=image, series_uid=series_uid).as_meta_tensor()
 
 
-def check_same_grid(image: Volume, label: Volume, *, tolerance: float = 1e-2) -> None:
-    """Raise a ValueError that names both files when their shapes or affines (in mm) differ."""
+def check_same_grid(image: Volume, label: Volume, *, tolerance: float = GRID_TOLERANCE) -> None:
+    """Refuse a label map that doesn't lie where its image does.
+
+    Args:
+        image: see `read_volume`.
+        label: see `read_volume`.
+        tolerance: how far the corners of the two grids may lie apart, as a share of the image's smallest voxel side.
+
+    Raises:
+        ValueError: naming both files, for other shapes or corners farther apart.
+    """
     names = f"{image.source} and its label {label.source}"
     if image.array.shape != label.array.shape:
         raise ValueError(f"{names} have different shapes: {image.array.shape} and {label.array.shape}")
-    difference = float(np.abs(image.affine - label.affine).max())
-    if difference > tolerance:
-        raise ValueError(f"{names} have different affines (by up to {difference:.3g} mm)")
+    apart = corner_distance(image.affine, label.affine, image.array.shape)
+    allowed = tolerance * min(image.spacing)
+    if not apart <= allowed:
+        raise ValueError(
+            f"{names} have different affines: their corners lie up to {apart:.4g} mm apart, expected at most "
+            f"{allowed:.2g} mm (grid_tolerance {tolerance:g} of the smallest voxel side)"
+        )
+
+
+def corner_distance(first: NDArray[np.float64], second: NDArray[np.float64], shape: Sequence[int]) -> float:
+    """The largest distance in mm between the corners that two affines give a grid of this shape."""
+    corners = np.array([(x, y, z, 1) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (*shape[:3], 1)
+    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
 
 
 def _is_dicom_path(path: str | Path) -> bool:
@@ -224,8 +247,7 @@ def _tell_disagreement(image: Any, path: Path) -> None:
         return
     if qform is None or sform is None:
         return
-    corners = np.array([(x, y, z, 1) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (*image.shape[:3], 1)
-    difference = np.abs(corners @ (qform - sform).T).max()
+    difference = corner_distance(qform, sform, image.shape)
     if difference > _DISAGREEMENT:
         logging.getLogger(__name__).warning(
             "%s: sform and qform differ by up to %.3g mm; the sform is used", path, difference

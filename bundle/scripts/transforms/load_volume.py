@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
 from torch import Tensor
 
-from ..data.volume_reader import Volume, check_same_grid, read_volume
+from ..data.mask_values import check_annotation
+from ..data.volume_reader import GRID_TOLERANCE, Volume, check_same_grid, read_volume
 
 __all__ = ["LoadVolumed", "volume_slice"]
+
+_ANNOTATION = "annotation"
 
 
 class LoadVolumed(MapTransform):
@@ -20,15 +23,20 @@ class LoadVolumed(MapTransform):
 
     The first key is the image (float32); the others are label maps of the same grid (uint8). Where the image is a
     DICOM series, they may also be DICOM-SEG files or folders of pictures, see `read_volume`; an entry ``series_uid``
-    chooses among the series of its folder.
+    chooses among the series of its folder. An entry ``annotation``, in which 255 means not annotated, must hold a
+    label.
 
     Args:
         keys: entries that hold a path.
         allow_missing_keys: see MONAI.
+        grid_tolerance: how far the corners of image and label map may lie apart, of the smallest voxel side.
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self, keys: KeysCollection, allow_missing_keys: bool = False, grid_tolerance: float = GRID_TOLERANCE
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.grid_tolerance = grid_tolerance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace the paths by MetaTensors."""
@@ -41,7 +49,9 @@ class LoadVolumed(MapTransform):
             if key == image_key:
                 image = volume
             elif image is not None:
-                check_same_grid(image, volume)
+                check_same_grid(image, volume, tolerance=self.grid_tolerance)
+            if key == _ANNOTATION:
+                check_annotation(volume.array, volume.source)
             result[key] = volume.as_meta_tensor()
         return result
 

@@ -62,6 +62,8 @@ def test_values_at_the_edge_of_a_rounding(digits: float) -> None:
 @pytest.mark.parametrize(
     ("name", "odd", "message"),
     [
+        ("lacks", ("RescaleIntercept",), r"IM2\.dcm has no RescaleIntercept, which 4 other slices of its series have"),
+        ("lacks", ("RescaleSlope",), r"IM2\.dcm has no RescaleSlope, which 4 other"),
         ("spacing", np.array([0.7, 0.709]), r"IM2\.dcm has another pixel spacing in mm .* \[0\.7, 0\.709\], expected"),
         ("size", (6, 9), r"IM2\.dcm has another size .* \[6, 9\], expected \[6, 8\]"),
         ("orientation", np.array([[0.0, 1, 0], [0, 0, -1]]), r"IM2\.dcm has another orientation"),
@@ -71,3 +73,8 @@ def test_the_odd_slice_is_named(name: str, odd: Any, message: str) -> None:
     usual = getattr(headers(1)[0], name)
     with pytest.raises(ValueError, match=message):
         stack_slices(headers(**{name: lambda z: odd if z == 2 else usual}))
+
+
+def test_entries_that_no_slice_has_take_their_defaults() -> None:
+    ordered, _ = stack_slices(headers(lacks=lambda z: ("RescaleSlope", "RescaleIntercept")))
+    assert len(ordered) == 5

@@ -36,9 +36,10 @@ def stack_slices(slices: Sequence[SliceHeader]) -> tuple[list[SliceHeader], np.n
         head, as NIfTI has it. The step between slices is that of their positions; a tilted gantry gives a sheared grid.
 
     Raises:
-        ValueError: for slices of different size, spacing or orientation, two at the same place, a missing one, or one
-            that is off the line of the others; the message names the file.
+        ValueError: for slices of different size, spacing or orientation, one that lacks an entry of the others, two at
+            the same place, a missing one, or one that is off the line of the others; the message names the file.
     """
+    _check_complete(slices)
     _check_equal(slices, "size (rows, columns)", lambda one: np.asarray(one.size), 0)
     spacing = np.median([one.spacing for one in slices], axis=0)
     _check_equal(slices, "pixel spacing in mm", lambda one: one.spacing, _SAME_SPACING * float(spacing.min()))
@@ -52,6 +53,18 @@ def stack_slices(slices: Sequence[SliceHeader]) -> tuple[list[SliceHeader], np.n
     lps[:3, :3] = np.stack([column_direction * column_spacing, row_direction * row_spacing, step], axis=1)
     lps[:3, 3] = ordered[0].position
     return ordered, _TO_RAS @ lps
+
+
+def _check_complete(slices: Sequence[SliceHeader]) -> None:
+    """An absent entry means its default in a series without it, but a loss where other slices have it."""
+    for name in {name for one in slices for name in one.lacks}:
+        odd = next(one for one in slices if name in one.lacks)
+        others = sum(name not in one.lacks for one in slices)
+        if others:
+            raise ValueError(
+                f"{_name(odd)} has no {name}, which {others} other slices of its series have: its intensities would be "
+                "of another unit; restore the entry, or leave the slice out"
+            )
 
 
 def _check_equal(

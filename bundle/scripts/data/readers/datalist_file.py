@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..items import Item, Values, picture_item, read_in_threads, volume_item
+from ..items import Item, Values, read_in_threads, volume_item
 from ..volume_reader import is_volume_file, volume_stem
 from .folders import read_json
-from .image_folder import class_values_of
+from .image_folder import class_values_of, labelled_picture_item
 
 __all__ = ["read_datalist"]
 
@@ -110,7 +110,7 @@ def _item(number: int, entry: Any, *, root: Path, values: Values | None, path: P
     extra = {key: value for key, value in entry.items() if key not in ("image", "label", "case_id")}
     if is_volume_file(image):
         return volume_item(image, label, case_id, class_values=values, **extra)
-    return picture_item(image, label, case_id, class_values=values, **extra)
+    return labelled_picture_item(image, label, case_id, values, **extra)
 
 
 def _find(root: Path, name: str) -> Path:

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...files.write_folder import write_file
-from ..items import Item, natural_key, read_in_threads
-from .derived_masks import mask_item
+from ..items import Item, binary_picture_item, natural_key, read_in_threads
 from .folders import check_classes, dataset_folder, list_files, read_lines
 from .mask_index import MaskIndex
 
@@ -69,7 +68,7 @@ def read_fss1000(
         label = image.with_suffix(".png")
         if not label.is_file():
             raise FileNotFoundError(f"{image} has no mask: expected {label}")
-        return mask_item(image, label, f"{name}/{image.stem}", class_name=name, masks=masks)
+        return binary_picture_item(image, label, f"{name}/{image.stem}", class_name=name, masks=masks)
 
     with MaskIndex(index_file) as masks:
         return read_in_threads(describe, images)

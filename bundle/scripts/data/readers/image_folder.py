@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..items import Item, Values, natural_key, picture_item, read_in_threads, volume_item
-from ..picture_reader import read_index
+from ..items import Item, Values, binary_picture_item, natural_key, picture_item, read_in_threads, volume_item
 from ..volume_reader import is_volume_file, volume_stem
-from .derived_masks import mask_item
 from .folders import PICTURE_SUFFIXES, dataset_folder, list_files, read_json
 
-__all__ = ["class_values_of", "read_image_folder"]
+__all__ = ["class_values_of", "labelled_picture_item", "read_image_folder"]
 
 IMAGE_FOLDERS = ("images", "imagesTr", "image", "img")
 LABEL_FOLDERS = ("labels", "masks", "labelsTr", "label", "mask")
@@ -53,13 +51,18 @@ def read_image_folder(
         image, label = pairs[case_id]
         if is_volume_file(image):
             return volume_item(image, label, case_id, class_values=values)
-        if values is not None and list(values.values()) == [[1]] and ignore_value is None:
-            if set(read_index(label).ravel().tolist()) <= {0, 1}:
-                return picture_item(image, label, case_id, class_values=values)
-            return mask_item(image, label, case_id, class_name=next(iter(values)))
-        return picture_item(image, label, case_id, class_values=values, ignore_value=ignore_value)
+        return labelled_picture_item(image, label, case_id, values, ignore_value)
 
     return read_in_threads(describe, sorted(pairs, key=natural_key))
+
+
+def labelled_picture_item(
+    image: Path, label: Path, case_id: str, values: Values | None, ignore_value: int | None = None, **extra: Any
+) -> Item:
+    """Describe a pair of one's own; where there is one class, with the value 1, its mask may also be 0 and 255."""
+    if values is not None and [list(own) for own in values.values()] == [[1]] and ignore_value is None:
+        return binary_picture_item(image, label, case_id, class_name=next(iter(values)), **extra)
+    return picture_item(image, label, case_id, class_values=values, ignore_value=ignore_value, **extra)
 
 
 def class_values_of(names: Sequence[str] | Mapping[str, Any] | None, source: str) -> Values | None:

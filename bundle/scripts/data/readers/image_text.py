@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..items import Item, natural_key, read_in_threads
-from .derived_masks import MERGED_FOLDER, mask_item, merge_masks
+from ..items import Item, binary_picture_item, natural_key, read_in_threads
+from .derived_masks import MERGED_FOLDER, merge_masks
 from .folders import dataset_folder, list_files
 from .sentences import Sentences, read_lvit_table, read_medvlsm_prompts
 
@@ -88,7 +88,7 @@ def read_image_text(
             "sentences": list(source.sentences.safe),
             "leaking_sentences": list(source.sentences.leaking) if with_leaking else [],
         }
-        return mask_item(
+        return binary_picture_item(
             source.image, label, stem, class_name=name, **{key: value for key, value in extra.items() if value}
         )
 
