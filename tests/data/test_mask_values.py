@@ -140,10 +140,10 @@ def test_a_mask_of_one_class_is_cut_in_the_middle(size: int, high: int, noise: i
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([0, 1, 2], r"a\.png has 2 label values above 0 \(\[1, 2\]\), expected 0 and 1, or 0 and 255"),
-        ([0, 1, 255], r"a\.png has 2 label values above 0 \(\[1, 255\]\)"),
-        (range(100), r"a\.png has 99 label values above 0 \(\[1, 2, 3, 4\] \.\.\. 99\)"),
-        ([0, 7], r"a\.png has 1 label values above 0 \(\[7\]\)"),
+        ([0, 1, 2], r"a\.png has label values up to 2, expected 0 and 255, or 0 and 1.* 2 values above 0: \[1, 2\]"),
+        ([0, 1, 255], r"a\.png has label values up to 255, .* 2 values above 0: \[1, 255\]"),
+        (range(100), r"a\.png has label values up to 99, .* 99 values above 0: \[1, 2, 3, 4\] \.\.\. 99"),
+        ([0, 7], r"a\.png has label values up to 7, .* 1 values above 0: \[7\]"),
     ],
 )
 def test_what_no_mask_of_one_class_can_be(values: Any, message: str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..files.natural_order import natural_key
 from .dicom.label_stack import is_label_stack
-from .mask_values import NUM_VALUES, UnknownLabelError, foreground_values, shade_values
+from .mask_values import MIDDLE, NUM_VALUES, UnknownLabelError, foreground_values, is_one_class, shade_values
 from .picture_reader import picture_size, read_index
 from .readers.mask_index import MaskIndex, count_values
 from .volume_reader import check_same_grid, is_volume_file, read_volume
@@ -144,7 +144,7 @@ def volume_item(
     foreground = None
     if class_values is None:
         foreground, class_name = shade_values(volume.array, label), "class_1"
-    elif [list(own) for own in class_values.values()] == [[1]]:
+    elif is_one_class(class_values) and counts[:, MIDDLE:].any():
         foreground, class_name = foreground_values(counts.sum(0), label), next(iter(class_values))
     if foreground is not None:
         class_values = {class_name: foreground}

@@ -8,18 +8,27 @@ neither is refused with the file's name and its number of values; no grey value 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-__all__ = ["NUM_VALUES", "UnknownLabelError", "check_annotation", "foreground_values", "label_tables", "shade_values"]
+__all__ = [
+    "MIDDLE",
+    "NUM_VALUES",
+    "UnknownLabelError",
+    "check_annotation",
+    "foreground_values",
+    "is_one_class",
+    "label_tables",
+    "shade_values",
+]
 
 NUM_VALUES = 256
 _UNSET = 255  # ignored in a label map, not annotated in an annotation, foreground in a mask of 0 and 255
-_MIDDLE = 128
+MIDDLE = 128
 _LOSSY = (".jpg", ".jpeg")
 _NOISE = 0.1  # of the foreground: a mask of 0, 1 and 255 with more ones than that is a label map with ignored pixels
 _EDGE = 3  # pixels that the shades along an edge reach to either side
@@ -48,13 +57,18 @@ def foreground_values(counts: NDArray[np.integer], source: str | Path) -> list[i
     if set(found) <= {1}:
         return [1]
     is_both = found == [1, _UNSET] and counts[1] > _NOISE * counts[_UNSET]
-    if found[-1] < _MIDDLE or is_both:
+    if found[-1] < MIDDLE or is_both:
         shown = f"{found}" if len(found) <= 5 else f"{found[:4]} ... {found[-1]}"
         raise UnknownLabelError(
-            f"{source} has {len(found)} label values above 0 ({shown}), expected 0 and 1, or 0 and 255, as it is the "
-            "mask of one class"
+            f"{source} has label values up to {found[-1]}, expected 0 and 255, or 0 and 1, as the mask of one class "
+            f"has; it has {len(found)} values above 0: {shown}"
         )
-    return list(range(_MIDDLE, NUM_VALUES))
+    return list(range(MIDDLE, NUM_VALUES))
+
+
+def is_one_class(class_values: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a table of classes names one, with the value 1: then a mask may also be one of 0 and 255."""
+    return [list(own) for own in class_values.values()] == [[1]]
 
 
 def shade_values(mask: NDArray[np.uint8], source: str | Path) -> list[int] | None:
@@ -75,7 +89,7 @@ def shade_values(mask: NDArray[np.uint8], source: str | Path) -> list[int] | Non
     highest = int(found[-1]) if len(found) else 0
     if str(source).lower().endswith(_LOSSY):
         return foreground_values(counts, source)
-    if highest < _MIDDLE or len(found) - 2 < _FEWEST_SHADES or not counts[0]:
+    if highest < MIDDLE or len(found) - 2 < _FEWEST_SHADES or not counts[0]:
         return None
     shades = (mask > 0) & (mask < highest)
     whole = np.ones((3,) * mask.ndim, bool)
@@ -150,4 +164,4 @@ def check_annotation(annotation: NDArray[np.uint8], source: str | Path) -> None:
 def _is_one_label(found: set[int]) -> bool:
     """Whether, beside ignored pixels, there is one label value of a label map."""
     labels = found - {_UNSET}
-    return len(labels) == 1 and max(labels) < _MIDDLE
+    return len(labels) == 1 and max(labels) < MIDDLE

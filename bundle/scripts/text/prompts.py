@@ -51,7 +51,7 @@ def read_prompts(path: str | Path) -> Prompts:
     if not path.is_file():
         raise FileNotFoundError(f"no file of class descriptions {path}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     missing = [key for key in ("dataset", "categories", "background") if key not in content]

@@ -20,7 +20,7 @@ import SimpleITK as sitk  # noqa: N813
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import RLELossless
+from pydicom.uid import UID, RLELossless
 
 from .header import naming_file
 from .jpeg import check_jpeg_header
@@ -73,8 +73,8 @@ def _read(path: Path) -> Dataset:
 def _decode(dataset: Dataset, frame: int, path: Path) -> np.ndarray:
     """(rows, columns) of stored values."""
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None:
-        raise ValueError(f"{path} has no TransferSyntaxUID, expected one")
+    if not isinstance(syntax, UID):
+        raise ValueError(f"{path} has the TransferSyntaxUID {syntax}, expected one")
     try:
         if syntax.is_compressed and not syntax.is_deflated and syntax != RLELossless:
             return _decode_with_gdcm(dataset, frame)

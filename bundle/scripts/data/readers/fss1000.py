@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files.listing import visible_folders
 from ...files.write_folder import write_file
 from ..items import Item, binary_picture_item, natural_key, read_in_threads
 from .folders import check_classes, dataset_folder, list_files, read_lines
@@ -102,8 +103,7 @@ def _classes(dataset_dir: str | Path) -> tuple[Path, list[str]]:
     while (root / _WRAPPER).is_dir():
         root = root / _WRAPPER
     root = dataset_folder(root, "FSS-1000", LAYOUT)
-    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    names = sorted(path.name for path in folders if list_files(path))
+    names = [path.name for path in visible_folders(root) if list_files(path)]
     if not names:
         raise FileNotFoundError(f"{root} holds no folder with pictures; the layout of FSS-1000 is: {LAYOUT}")
     return root, names
