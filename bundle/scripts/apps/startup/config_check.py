@@ -13,14 +13,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigParser
 from monai.bundle.config_item import ConfigComponent
 from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 
 from ...files.bundle_root import CONFIGS
+from .running_config import running_config
 
 __all__ = ["refuse_unknown_ids", "unknown_ids"]
 
@@ -31,7 +32,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
     """Refuse ids of the running configuration that neither the shipped files nor a reference know.
 
     Called by an expression of the configuration: `"initialize": ["$scripts.apps.refuse_unknown_ids('train.json')",
-    …]`. MONAI hands no parser to expressions, so the one that evaluates this call is looked up on the call stack.
+    …]`.
 
     Args:
         base_files: names of the shipped files that make up the workflow (``train.json``, or ``train.json`` and
@@ -42,7 +43,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
         ValueError: one for all unknown ids, each with the nearest known name or the file it belongs to.
         RuntimeError: when no configuration is running.
     """
-    running = _running_config()
+    running = running_config("refuse_unknown_ids")
     files = [_find_file(name, running.folder) for name in base_files]
     problems = unknown_ids(
         running.parser.get(),
@@ -96,28 +97,6 @@ def unknown_ids(
     for id_, component in _components(config):
         problems += _unknown_arguments(id_, component, is_built=_is_within(id_, built), locate=locate)
     return problems
-
-
-class _RunningConfig(NamedTuple):
-    parser: ConfigParser
-    folder: Path | None
-    roots: tuple[str, ...]
-
-
-def _running_config() -> _RunningConfig:
-    """Find what evaluates the calling expression: a workflow (command line, Python API), or else a parser."""
-    found = None
-    frame = inspect.currentframe()
-    while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, ConfigWorkflow):
-            return _RunningConfig(owner.parser, owner.config_root_path, (owner.init_id, owner.run_id, owner.final_id))
-        if found is None and isinstance(owner, ConfigParser):
-            found = _RunningConfig(owner, None, _ROOTS)
-        frame = frame.f_back
-    if found is None:
-        raise RuntimeError("refuse_unknown_ids checks the configuration that calls it: put it into `initialize`")
-    return found
 
 
 def _find_file(name: str, folder: Path | None) -> Path:

@@ -24,6 +24,7 @@ from ...apps.reports.peak_memory import peak_mib
 from ...apps.startup.assembly import Target, evaluation_files, start
 from ...data.items import expand_items, item_id
 from ...files.atomic import replace_when_done, write_json
+from ...handlers.case_metrics import foreground_mask
 from .identity import code_digest, config_digests, file_digest, listing_digest, named_files
 
 __all__ = ["Cell", "Labels", "read_record", "run_cell"]
@@ -173,14 +174,12 @@ def _measure_first(workflow: ConfigWorkflow, file: Path) -> dict[str, Any]:
 
     logits, mib = peak_mib(answer, evaluator.state.device)
     task = dataset.episode_list.tasks[0]
-    size = (label.shape[-2], label.shape[-1])
-    pred = torch.nn.functional.interpolate(logits[:1].float(), size, mode="bilinear", align_corners=False)
     arrays = {
         "image": _picture(workflow, task["query"][0]),
         "support_image": _picture(workflow, task["support"][0]),
         "label": label[0, 0].cpu().numpy(),
         "support_label": batch["support_label"][0, 0, 0].cpu().numpy(),
-        "pred": (pred[0, 1] > pred[0, 0]).cpu().numpy(),
+        "pred": foreground_mask(logits[0], label.shape[-2:])[0].cpu().numpy(),
     }
     with replace_when_done(file) as draft, draft.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
