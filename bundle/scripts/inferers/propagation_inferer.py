@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,12 +18,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .propagation import ANNOTATION_COMPLETE, NOT_ANNOTATED, PropagationParameters, PropagationResult
-from .propagation.geometry.slice_axis import choose_slice_axis
+from .propagation.evidence.intensity import intensity_range
+from .propagation.geometry.slice_axis import axis_of_labels, refuse_other_axis
 from .volume.session import VolumeSession
 
 __all__ = ["PropagationInferer"]
 
 Progress = Callable[[str, int, int], None]
+
+_AXIS_NAMES = ("left", "back", "head")
+
+logger = logging.getLogger(__name__)
 
 
 class PropagationInferer(Inferer):
@@ -32,8 +38,8 @@ class PropagationInferer(Inferer):
         parameters: values and switches of the propagation.
         annotation_complete: what an unlabelled pixel of an annotated slice means, "own" or "all"
             (``VolumeSession``).
-        slice_axis: axis of (X, Y, Z) that slices are counted along; the one with the largest spacing if None (Z on
-            ties).
+        slice_axis: axis of (X, Y, Z) that slices are counted along; the one that the annotation was painted along if
+            None (``axis_of_labels``).
         cache_dir: folder that keeps features, so that the same volume costs no backbone pass again.
         intensity_window: (low, high) in the volume's unit; found by itself if None.
         probability: also give the probability of any label.
@@ -96,7 +102,9 @@ class PropagationInferer(Inferer):
         if volume.shape != label.shape:
             raise ValueError(f"annotation has the shape {label.shape}, expected that of the volume, {volume.shape}")
         millimetres = _spacing(inputs, spacing)
-        axis = choose_slice_axis(millimetres, preferred=2) if self.slice_axis is None else self.slice_axis
+        axis = axis_of_labels(label, millimetres, preferred=2) if self.slice_axis is None else self.slice_axis
+        refuse_other_axis(label, axis, _source(annotation))
+        self._tell_guesses(volume, label, axis)
         session = VolumeSession(
             volume.transpose(2, 1, 0),
             spacing=millimetres[::-1],
@@ -120,6 +128,19 @@ class PropagationInferer(Inferer):
         result.slice_axis = axis
         return result
 
+    def _tell_guesses(self, volume: NDArray, label: NDArray, axis: int) -> None:
+        """One line for what the user didn't say, with the keys that say it."""
+        guessed = []
+        if self.slice_axis is None:
+            count = len(annotated_slices(label, axis))
+            guessed.append(f"slices run along axis {axis} (to the patient's {_AXIS_NAMES[axis]}), {count} annotated")
+        if self.intensity_window is None:
+            low, high = intensity_range(volume)
+            guessed.append(f"intensities from {low:g} to {high:g} matter")
+        if guessed:
+            keys = [key for key in ("slice_axis", "intensity_window") if getattr(self, key) is None]
+            logger.info("found: %s; set by %s", "; ".join(guessed), " and ".join(keys))
+
 
 def annotated_slices(label: NDArray, slice_axis: int) -> list[int]:
     """Indices of the slices of a label map (X, Y, Z) that carry a label."""
@@ -140,6 +161,13 @@ def _progress_bar() -> Iterator[Progress]:
             bar.refresh()
 
         yield tell
+
+
+def _source(annotation: Tensor) -> str:
+    """File of an annotation, where its metadata names one."""
+    name = annotation.meta.get("filename_or_obj") if isinstance(annotation, MetaTensor) else None
+    name = name[0] if isinstance(name, (list, tuple)) and name else name
+    return str(name) if name else "the annotation"
 
 
 def _as_volume(tensor: Tensor | NDArray, name: str) -> NDArray:
