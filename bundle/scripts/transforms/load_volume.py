@@ -29,13 +29,19 @@ class LoadVolumed(MapTransform):
     Args:
         keys: entries that hold a path.
         allow_missing_keys: see MONAI.
+        channel: number of the part of an image with a fourth axis, from 0; None where images have three axes.
         grid_tolerance: how far the corners of image and label map may lie apart, of the smallest voxel side.
     """
 
     def __init__(
-        self, keys: KeysCollection, allow_missing_keys: bool = False, grid_tolerance: float = GRID_TOLERANCE
+        self,
+        keys: KeysCollection,
+        allow_missing_keys: bool = False,
+        grid_tolerance: float = GRID_TOLERANCE,
+        channel: int | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.channel = channel
         self.grid_tolerance = grid_tolerance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -45,7 +51,8 @@ class LoadVolumed(MapTransform):
         choice = {"image": result.get(image_key), "series_uid": result.get("series_uid")}
         image: Volume | None = None
         for key in self.key_iterator(result):
-            volume = read_volume(result[key], is_label=key != image_key, **choice)
+            is_label = key != image_key
+            volume = read_volume(result[key], is_label=is_label, channel=None if is_label else self.channel, **choice)
             if key == image_key:
                 image = volume
             elif image is not None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from pydicom.sr.coding import Code
 
 from ..data.dicom.header import read_header
 from ..files.atomic import replace_when_done
-from ..files.bundle_root import CONFIGS
+from ..files.bundle_root import bundle_version
 from .source_grid import SourceGrid
 
 __all__ = ["save_dicom_segmentation"]
@@ -40,7 +39,6 @@ _ORGANS = {
 _ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 _TISSUE = Code("85756007", "SCT", "Tissue")
 _MAKER = "CD-TG bundle"
-_METADATA = CONFIGS / "metadata.json"
 
 
 def save_dicom_segmentation(
@@ -73,7 +71,7 @@ def save_dicom_segmentation(
     if not 1 <= largest <= _LARGEST or frames.min() < 0:
         raise ValueError(f"a DICOM-SEG holds labels from 1 to {_LARGEST}, got {int(frames.min())} to {largest}")
     sources = [_source(path) for path in grid.series.files]
-    version = str(json.loads(_METADATA.read_text(encoding="utf-8"))["version"])
+    version = bundle_version()
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name=_MAKER, version=version, family=codes.DCM.ArtificialIntelligence
     )

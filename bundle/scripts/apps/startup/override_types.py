@@ -28,7 +28,8 @@ _BOOLEANS = {"1": True, "0": False}
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 _ENDINGS = ("_dir", "_file", "_root", "_weights", "_list", "_table")
 _TEXT = ("image", "annotation", "checkpoint", "series_uid", "mirror", "model", "data_root", "dataset", "subject")
-_WHOLE_KEYS = ("slice_axis", "num_shots", "num_episodes", "image_size", "fold", "ignore_value")  # null by default
+# Whole numbers, or null by default.
+_WHOLE_KEYS = ("slice_axis", "num_shots", "num_episodes", "image_size", "fold", "ignore_value", "channel")
 _EXAMPLES = {"bool": "true or false", "int": "a whole number", "float": "a number", "text": "text", "list": "a list"}
 
 Kinds = frozenset[str]
