@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from scripts.data.items import (
-    UnknownLabelError,
     binary_picture_item,
     expand_items,
     item_id,
@@ -16,6 +15,7 @@ from scripts.data.items import (
     volume_item,
     with_flips,
 )
+from scripts.data.mask_values import UnknownLabelError
 
 from .conftest import save_mask, save_picture, save_volume, square_mask
 
@@ -56,8 +56,10 @@ def test_soft_edges_of_binary_masks(tmp_path: Path, pair: tuple[Path, Path]) -> 
     assert item["areas"]["lung"] == pytest.approx(42 / 192)
     empty = binary_picture_item(pair[0], save_mask(tmp_path / "e.png", mask * 0), "a", class_name="lung")
     assert empty["classes"] == {}
-    with pytest.raises(UnknownLabelError, match=r"o\.png has label values up to 1, expected 0 and 255"):
-        binary_picture_item(pair[0], save_mask(tmp_path / "o.png", mask // 255), "a", class_name="lung")
+    ones = binary_picture_item(pair[0], save_mask(tmp_path / "o.png", mask // 255), "a", class_name="lung")
+    assert ones["classes"] == {"lung": [1]}
+    with pytest.raises(UnknownLabelError, match=r"t\.png has label values up to 2, expected 0 and 255"):
+        binary_picture_item(pair[0], save_mask(tmp_path / "t.png", mask // 100), "a", class_name="lung")
 
 
 def test_volume_becomes_slices_from_the_feet_up(tmp_path: Path) -> None:

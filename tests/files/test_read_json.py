@@ -8,7 +8,7 @@ import pytest
 from scripts.files.read_json import read_json, read_json_object, read_lines, read_text
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_byte_order_mark_is_no_content(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "a.json"
     file.write_text('{"name": "Größe"}', encoding=encoding)

@@ -1,8 +1,9 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""Reading text and JSON in UTF-8, with or without a byte order mark; an error names the file and the line."""
+"""Reading text and JSON with whatever mark an editor put at the start; an error names the file and the line."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import Any
 
 __all__ = ["read_json", "read_json_object", "read_lines", "read_text"]
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 def read_text(path: str | os.PathLike[str]) -> str:
     """Content of a text file.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when it is no text in UTF-8; with the line.
+        ValueError: when it is no text in UTF-8 or, with a byte order mark, UTF-16; with the line.
     """
     content = Path(path).read_bytes()
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ValueError(f"{path} is not text in UTF-8: line {line}: {error.reason}") from error

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 

@@ -111,7 +111,7 @@ def _slice_of_frame(dataset: Dataset, group: Dataset, series: DicomSeries, path:
             corners.append(indices - (column, row, 0))
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise ValueError(f"{path}, frame {index + 1}, says nowhere where it lies: {error}") from error
-    z = round(corners[0][2])
+    z = round(float(corners[0][2]))
     if np.abs(np.stack(corners) - (0, 0, z)).max() > _OFF_GRID or not 0 <= z < number:
         raise ValueError(
             f"{path}, frame {index + 1}, at {position.tolist()} is on no slice of the series of "

@@ -209,7 +209,7 @@ def _labelled(volume: Item, class_name: str) -> np.ndarray:
 
 
 def _relative(z: int, volume: Item) -> float:
-    return (z + 0.5) / volume["num_slices"]
+    return (z + 0.5) / int(volume["num_slices"])
 
 
 def _group_of(number: int, groups: tuple[str, ...]) -> str:

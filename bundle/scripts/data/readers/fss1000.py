@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...files.atomic import write_json
+from ...files.listing import visible_folders
 from ...files.natural_order import natural_key
 from ...files.read_json import read_lines
-from ..items import Item, read_in_threads
-from .derived_masks import mask_item
+from ..items import Item, binary_picture_item, read_in_threads
 from .folders import check_classes, dataset_folder, list_files
 from .mask_index import MaskIndex
 
@@ -70,7 +70,7 @@ def read_fss1000(
         label = image.with_suffix(".png")
         if not label.is_file():
             raise FileNotFoundError(f"{image} has no mask: expected {label}")
-        return mask_item(image, label, f"{name}/{image.stem}", class_name=name, masks=masks)
+        return binary_picture_item(image, label, f"{name}/{image.stem}", class_name=name, masks=masks)
 
     with MaskIndex(index_file) as masks:
         return read_in_threads(describe, images)
@@ -102,8 +102,7 @@ def _classes(dataset_dir: str | Path) -> tuple[Path, list[str]]:
     while (root / _WRAPPER).is_dir():
         root = root / _WRAPPER
     root = dataset_folder(root, "FSS-1000", LAYOUT)
-    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    names = sorted(path.name for path in folders if list_files(path))
+    names = [path.name for path in visible_folders(root) if list_files(path)]
     if not names:
         raise FileNotFoundError(f"{root} holds no folder with pictures; the layout of FSS-1000 is: {LAYOUT}")
     return root, names

@@ -7,6 +7,7 @@ import json
 import logging
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class MaskIndex:
     def __init__(self, file: str | Path | None) -> None:
         self.file = None if file is None else Path(file).expanduser()
         self._entries = self._read()
-        self._new: dict[str, list] = {}
+        self._new: dict[str, list[Any]] = {}
 
     def __enter__(self) -> MaskIndex:
         """Give the index."""
@@ -77,11 +78,11 @@ class MaskIndex:
         counts[[int(value) for value in known]] = list(known.values())
         return (height, width), counts
 
-    def _read(self) -> dict[str, list]:
+    def _read(self) -> dict[str, list[Any]]:
         if self.file is None or not self.file.is_file():
             return {}
         try:
-            content = read_json(self.file)
+            content: dict[str, list[Any]] = read_json(self.file)
             if all(len(entry) == 3 and sum(entry[2].values()) == entry[0] * entry[1] for entry in content.values()):
                 return content
         except (OSError, ValueError, TypeError, AttributeError):

@@ -25,7 +25,7 @@ Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _rectangle(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
-    return np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
+    return np.asarray(np.maximum(np.abs(x) - half_width, np.abs(y) - half_height))
 
 
 # Shapes are functions of coordinates in which the object's radius is 1, negative inside.
@@ -144,7 +144,7 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     coarse = gaussian_filter(rng.normal(size=(size, size, 3)), (size / 8, size / 8, 0), mode="wrap")
     fine = gaussian_filter(rng.normal(size=(size, size, 3)), (size / 60, size / 60, 0), mode="wrap")
     noise = 0.14 * coarse / coarse.std() + 0.05 * fine / fine.std()
-    return rng.uniform(0.25, 0.75, 3) + noise
+    return np.asarray(rng.uniform(0.25, 0.75, 3) + noise)
 
 
 def _object_coordinates(rng: np.random.Generator, size: int, left: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -163,4 +163,4 @@ def _texture(rng: np.random.Generator, name: str, x: np.ndarray, y: np.ndarray) 
     if pattern is not None:
         return pattern(x, y)
     noise = gaussian_filter(rng.normal(size=x.shape), _NOISE_SCALE[name])
-    return np.clip(noise / noise.std(), -1.5, 1.5) / 1.5
+    return np.asarray(np.clip(noise / noise.std(), -1.5, 1.5) / 1.5)
