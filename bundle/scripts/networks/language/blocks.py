@@ -9,12 +9,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Attention", "FeedForward", "PostNormBlock", "PreNormBlock", "quick_gelu"]
+__all__ = ["Attention", "FeedForward", "PostNormBlock", "PreNormBlock", "as_map", "quick_gelu", "split_heads"]
 
 
 def quick_gelu(x: Tensor) -> Tensor:
     """Approximate GELU as CLIP does: x sigmoid(1.702 x)."""
     return x * torch.sigmoid(1.702 * x)
+
+
+def split_heads(tokens: Tensor, num_heads: int) -> Tensor:
+    """Share the channels of (..., N, D) among heads: (..., heads, N, D / heads)."""
+    return tokens.reshape(*tokens.shape[:-1], num_heads, -1).transpose(-2, -3)
+
+
+def as_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Write tokens (B, h * w, C), row by row, as a map (B, C, h, w)."""
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
 
 
 class Attention(nn.Module):
@@ -46,11 +56,11 @@ class Attention(nn.Module):
             (B, N, D).
         """
         query, key, value = (
-            projection(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+            split_heads(projection(tokens), self.num_heads) for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.out_proj(attended.transpose(1, 2).flatten(2))
+        result: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return result
 
 
 class FeedForward(nn.Module):
@@ -64,7 +74,8 @@ class FeedForward(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map (..., D) to (..., D)."""
-        return self.fc2(self.activation(self.fc1(tokens)))
+        result: Tensor = self.fc2(self.activation(self.fc1(tokens)))
+        return result
 
 
 class PreNormBlock(nn.Module):
@@ -103,7 +114,8 @@ class PreNormBlock(nn.Module):
         update = self.self_attn(self.layer_norm1(tokens), mask)
         tokens = tokens + (update if after_attention is None else after_attention(update))
         update = self.mlp(self.layer_norm2(tokens))
-        return tokens + (update if after_mlp is None else after_mlp(update))
+        result: Tensor = tokens + (update if after_mlp is None else after_mlp(update))
+        return result
 
 
 class PostNormBlock(nn.Module):
@@ -128,4 +140,5 @@ class PostNormBlock(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Run the block on (B, N, D)."""
         tokens = self.layer_norm1(tokens + self.dropout(self.self_attn(tokens)))
-        return self.layer_norm2(tokens + self.dropout(self.mlp(tokens)))
+        result: Tensor = self.layer_norm2(tokens + self.dropout(self.mlp(tokens)))
+        return result

@@ -119,5 +119,5 @@ class NetworkSentences:
             (N, D), or (N, T, D) with zeros for padding.
         """
         device = next(self.network.text_encoder().parameters()).device
-        batches = self.tokens.token_ids(sentences).split(_BATCH)
+        batches = torch.split(self.tokens.token_ids(sentences), _BATCH)
         return torch.cat([self.network.sentence_states(ids.to(device)) for ids in batches]).float().cpu()

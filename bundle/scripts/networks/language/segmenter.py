@@ -205,7 +205,7 @@ class LanguageSegmenter(nn.Module):
         found = described_network(state_dict, prefix)
         if found is not None and found != self.description():
             raise ValueError(f"the checkpoint is of {found}; the network is {self.description()}")
-        super()._load_from_state_dict(state_dict, prefix, *arguments)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 class ImageFeatures:

@@ -29,11 +29,9 @@ class Bottleneck(nn.Module):
             nn.init.zeros_(self.fc2.weight)
             nn.init.zeros_(self.fc2.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Adapt (..., D)."""
-        return x + self.update(x)
-
-    def update(self, x: Tensor) -> Tensor:
-        """What is added to (..., D)."""
-        update = self.fc2(F.relu(self.fc1(x)))
-        return F.relu(update) if self.released else update
+    def forward(self, x: Tensor, with_identity: bool = True) -> Tensor:
+        """Adapt (..., D); without the identity, give what is added to it."""
+        update: Tensor = self.fc2(F.relu(self.fc1(x)))
+        if self.released:
+            update = F.relu(update)
+        return x + update if with_identity else update

@@ -141,7 +141,7 @@ class ShallowAdapters(nn.Module):
         if "L" not in self.parts or end_states is None:
             return condition
         for adapter, state in zip(self.text_extract_adapters, end_states, strict=True):
-            condition = condition + (adapter(state) if self.released else adapter.update(state))
+            condition = condition + adapter(state, with_identity=self.released)
         return condition
 
 

@@ -36,9 +36,9 @@ class TimmEncoder(nn.Module):
         """Compute the outputs (B, 1 + h * w, D) of the first blocks of a normalised image, and the grid (h, w)."""
         patches = self.trunk.patch_embed.proj(image)
         grid = (patches.shape[2], patches.shape[3])
-        table = self.trunk.pos_embed[0]
+        table, class_token = self.trunk.get_parameter("pos_embed")[0], self.trunk.get_parameter("cls_token")
         positions = torch.cat([table[:1], resize_positions(table[1:], grid)])
-        first = self.trunk.cls_token.expand(image.shape[0], -1, -1)
+        first = class_token.expand(image.shape[0], -1, -1)
         tokens = torch.cat([first, patches.flatten(2).transpose(1, 2)], dim=1) + positions
         states = []
         for block in self.trunk.blocks[:depth]:
@@ -98,7 +98,8 @@ class BiomedCLIPSeg(LanguageNetwork):
         """Decode (B, 1, H, W) logits from the activations."""
         height, width = features[self.block_names[0]].shape[-2:]
         activations = [with_class(features, name) for name in self.block_names]
-        return self.decoder(activations, context.vector, (height, width))
+        result: Tensor = self.decoder(activations, context.vector, (height, width))
+        return result
 
     def image_encoder(self) -> nn.Module:
         """BiomedCLIP's image encoder."""

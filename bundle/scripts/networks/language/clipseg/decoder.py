@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..blocks import PostNormBlock
+from ..blocks import PostNormBlock, as_map
 
 __all__ = ["CLIPSegDecoder"]
 
@@ -80,7 +80,8 @@ class CLIPSegDecoder(nn.Module):
             if index == self.conditional_layer:
                 tokens = self.film_mul(condition)[:, None] * tokens + self.film_add(condition)[:, None]
             tokens = layer(tokens)
-        return self.transposed_convolution(tokens[:, 1:].transpose(1, 2).unflatten(2, grid))
+        result: Tensor = self.transposed_convolution(as_map(tokens[:, 1:], grid))
+        return result
 
 
 def _drawing_layers(reduced: int, patch_size: int, is_complex: bool) -> nn.Module:

@@ -162,7 +162,8 @@ class _TokenEmbeddings(nn.Module):
         nn.init.normal_(self.position_embedding.weight, std=0.02)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        return self.token_embedding(token_ids) + self.position_embedding.weight[: token_ids.shape[1]]
+        result: Tensor = self.token_embedding(token_ids) + self.position_embedding.weight[: token_ids.shape[1]]
+        return result
 
 
 class _Blocks(nn.Module):

@@ -24,7 +24,7 @@ def masked_example(image: Tensor, label: Tensor) -> Tensor:
         label: (N, 1, h, w) in {0, 1, 255}; 255 counts as background.
 
     Returns:
-        (N, 3, H, W), the square around the object at the image's own size.
+        (N, 3, S, S), the square around the object, with S the smaller of H and W.
 
     Raises:
         ValueError: when a label has no foreground.
@@ -37,7 +37,7 @@ def masked_example(image: Tensor, label: Tensor) -> Tensor:
 
 
 def _cut(image: Tensor, mask: Tensor) -> Tensor:
-    """Cut the square around a mask, as far as the image goes, and bring it to the image's size."""
+    """Cut the square around a mask, as far as the image goes, and bring it to the image's smaller side."""
     rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
     if not len(rows):
         raise ValueError("an example needs at least one annotated pixel of what it shows (value 1)")
@@ -48,4 +48,5 @@ def _cut(image: Tensor, mask: Tensor) -> Tensor:
     top = max(min((top + bottom - side) // 2, height - side), 0)
     left = max(min((left + right - side) // 2, width - side), 0)
     cut = image[None, :, top : top + side, left : left + side]
-    return F.interpolate(cut, size=(height, width), mode="bilinear", align_corners=False)[0]
+    smaller = min(height, width)
+    return F.interpolate(cut, size=(smaller, smaller), mode="bilinear", align_corners=False)[0]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..adapters.placement import DenseAdapters, ShallowAdapters
 from ..base import Features, LanguageNetwork, Normalise
+from ..blocks import as_map
 from .decoder import CLIPSegDecoder
 from .encoder import ClipEncoders
 from .example import masked_example
@@ -106,7 +107,7 @@ class CLIPSeg(LanguageNetwork):
             mask: (B, T), true for sentences.
         """
         if self.reads_token_ids:
-            vectors = self.encode_token_ids(states.flatten(0, 1).round().long()).unflatten(0, states.shape[:2])
+            vectors = self.encode_token_ids(states.flatten(0, 1).round().long()).reshape(*states.shape[:2], -1)
         else:
             vectors = states
         vector = mean_of_sentences(vectors, mask)
@@ -128,7 +129,8 @@ class CLIPSeg(LanguageNetwork):
         last, states = encoder(token_ids, mask, None if self.adapters is None else self.adapters.text)
         vectors = self.clip.text_projection(encoder.at_end(last, token_ids))
         if self.adapters is None:
-            return vectors
+            result: Tensor = vectors
+            return result
         ends = None
         if isinstance(self.adapters, ShallowAdapters) and "L" in self.adapters.parts:
             ends = [encoder.at_end(states[layer + 1], token_ids) for layer in self.shape.extract_layers]
@@ -138,7 +140,8 @@ class CLIPSeg(LanguageNetwork):
     def sentence_states(self, token_ids: Tensor) -> Tensor:
         """Compute condition vectors (N, C) of token ids (N, T) by the frozen network, without adapters."""
         encoder = self.clip.text_model
-        return self.clip.text_projection(encoder.at_end(encoder(token_ids)[0], token_ids))
+        result: Tensor = self.clip.text_projection(encoder.at_end(encoder(token_ids)[0], token_ids))
+        return result
 
     def text_encoder(self) -> nn.Module:
         """The part that computes ``sentence_states``."""
@@ -148,7 +151,7 @@ class CLIPSeg(LanguageNetwork):
         """Make the condition of annotated images, mixed with that of sentences where there are any; see the class."""
         shots = image.shape[1]
         prompts = masked_example(image.flatten(0, 1), label.flatten(0, 1))
-        vector = self.encode_prompt_image(prompts).unflatten(0, (-1, shots)).mean(1)
+        vector = self.encode_prompt_image(prompts).reshape(image.shape[0], shots, -1).mean(1)
         if states is None or mask is None:
             return Condition(vector)
         return Condition(torch.lerp(self.encode_text(states, mask).vector, vector, self.example_weight))
@@ -156,7 +159,8 @@ class CLIPSeg(LanguageNetwork):
     def encode_prompt_image(self, image: Tensor) -> Tensor:
         """Compute condition vectors (N, C) of images (N, 3, H, W), RGB in [0, 1]."""
         encoder = self.clip.vision_model
-        return self.clip.visual_projection(encoder.post_layernorm(encoder(self.normalise(image))[-1][:, 0]))
+        result: Tensor = self.clip.visual_projection(encoder.post_layernorm(encoder(self.normalise(image))[-1][:, 0]))
+        return result
 
     def decode(self, features: Features, context: Condition) -> Tensor:
         """Decode (B, 1, H, W) logits from the activations."""
@@ -164,7 +168,8 @@ class CLIPSeg(LanguageNetwork):
         if self.adapters is not None:
             activations = self.adapters.activations(activations)
         height, width = features[self.shape.levels[0]].shape[-2:]
-        return self.decoder(activations, context.vector, (height, width))
+        result: Tensor = self.decoder(activations, context.vector, (height, width))
+        return result
 
     def image_encoder(self) -> nn.Module:
         """CLIP's image encoder, with the adapters where they change the features."""
@@ -182,7 +187,7 @@ def mean_of_sentences(vectors: Tensor, mask: Tensor) -> Tensor:
 
 def split_class(features: Features, level: str, tokens: Tensor, grid: tuple[int, int]) -> None:
     """Keep tokens (B, 1 + h * w, D) as a map and a class token."""
-    features[level] = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
+    features[level] = as_map(tokens[:, 1:], grid)
     features[level + _CLASS] = tokens[:, 0]
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks import as_map, split_heads
 from ..positions import resize_positions
 
 __all__ = ["SpatialAttentionPool"]
@@ -38,11 +39,10 @@ class SpatialAttentionPool(nn.Module):
         grid = (x.shape[2], x.shape[3])
         tokens = x.flatten(2).transpose(1, 2) + self.positions(grid)
         query, key, value = (
-            projection(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+            split_heads(projection(tokens), self.num_heads) for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        return F.relu(self.c_proj(attended).transpose(1, 2).unflatten(2, grid) + self.connect(x))
+        return F.relu(as_map(self.c_proj(attended), grid) + self.connect(x))
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
         """Table (h * w, C) for a grid."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..blocks import as_map
 from ..positions import sine_positions_1d, sine_positions_2d
 
 __all__ = ["CRISDecoder"]
@@ -52,7 +53,8 @@ class CRISDecoder(nn.Module):
         word_positions = sine_positions_1d(words.shape[2], words.shape[1], x.device).to(x.dtype)
         for layer in self.layers:
             cells = layer(cells, words, cell_positions, word_positions, ~mask.bool())
-        return self.norm(cells).transpose(1, 2).unflatten(2, grid)
+        result: Tensor = as_map(self.norm(cells), grid)
+        return result
 
 
 class _Layer(nn.Module):
@@ -84,4 +86,5 @@ class _Layer(nn.Module):
             placed, words + word_positions, words, key_padding_mask=padding, need_weights=False
         )[0]
         cells = cells + self.dropout(self.cross_attn_norm(update))
-        return cells + self.dropout(self.ffn(self.norm3(cells)))
+        result: Tensor = cells + self.dropout(self.ffn(self.norm3(cells)))
+        return result

@@ -94,7 +94,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         normed = self.ln_1(x)
         x = x + self.attn(normed, normed, normed, attn_mask=hidden, need_weights=False)[0]
-        return x + self.mlp(self.ln_2(x))
+        result: Tensor = x + self.mlp(self.ln_2(x))
+        return result
 
 
 class _QuickGELU(nn.Module):

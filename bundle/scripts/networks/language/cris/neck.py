@@ -52,10 +52,11 @@ class Neck(nn.Module):
         middle = self.f2_v_proj(stride16)
         middle = self.f2_cat(torch.cat([middle, _resize_like(coarse, middle)], dim=1))
         fine = self.f3_v_proj(stride8)
-        fine = F.adaptive_avg_pool2d(fine, [middle.shape[2], middle.shape[3]])
+        fine = F.adaptive_avg_pool2d(fine, (middle.shape[2], middle.shape[3]))
         fine = self.f3_cat(torch.cat([fine, middle], dim=1))
         merged = [self.f4_proj3(fine), self.f4_proj4(middle), _resize_like(self.f4_proj5(coarse), middle)]
-        return self.coordconv(self.aggr(torch.cat(merged, dim=1)))
+        result: Tensor = self.coordconv(self.aggr(torch.cat(merged, dim=1)))
+        return result
 
 
 class _CoordinateConvolution(nn.Module):
@@ -69,7 +70,8 @@ class _CoordinateConvolution(nn.Module):
         batch_size, _, height, width = x.shape
         columns = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).expand(batch_size, 1, height, width)
         rows = torch.linspace(-1, 1, height, dtype=x.dtype, device=x.device)[:, None]
-        return self.conv1(torch.cat([x, columns, rows.expand(batch_size, 1, height, width)], dim=1))
+        result: Tensor = self.conv1(torch.cat([x, columns, rows.expand(batch_size, 1, height, width)], dim=1))
+        return result
 
 
 def _resize_like(x: Tensor, target: Tensor) -> Tensor:

@@ -110,7 +110,8 @@ class CRIS(LanguageNetwork):
         """Compute (B, 1, h, w) logits at stride 4."""
         maps = [features[level] for level in _LEVELS]
         queries = self.neck(maps[0], maps[1], maps[2], context.sentence)
-        return self.proj(self.decoder(queries, context.words, context.mask), context.sentence)
+        result: Tensor = self.proj(self.decoder(queries, context.words, context.mask), context.sentence)
+        return result
 
     def image_encoder(self) -> nn.Module:
         """CLIP's ResNet."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks import as_map
 from .word_attention import LanguageGate, PixelWordAttention, Words
 
 __all__ = ["LanguageBranch", "ScaleAwareAttention", "SpatialGate"]
@@ -67,7 +68,7 @@ class SpatialGate(nn.Module):
         weights = None
         if self.language is not None and words is not None:
             said, weights = self.language(local.flatten(2).transpose(1, 2), words)
-            mixed = mixed + said.transpose(1, 2).unflatten(2, (x.shape[2], x.shape[3]))
+            mixed = mixed + as_map(said, (x.shape[2], x.shape[3]))
         return self.conv3(mixed) * x, weights
 
 

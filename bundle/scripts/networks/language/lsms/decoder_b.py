@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks import split_heads
 from .decoder_a import AllScaleHead
 
 __all__ = ["CellAttention", "CrossScaleDecoder", "CrossScaleEnhancement", "word_uncertainty"]
@@ -41,11 +43,10 @@ class CellAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Attend within each cell of (..., N, D)."""
-        query, key, value = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3) for part in self.qkv(tokens).chunk(3, dim=-1)
-        )
+        query, key, value = (split_heads(part, self.num_heads) for part in self.qkv(tokens).chunk(3, dim=-1))
         attended = F.scaled_dot_product_attention(query, key, value, scale=self.score_scale)
-        return tokens + self.layer_scale * self.proj(attended.transpose(-2, -3).flatten(-2))
+        result: Tensor = tokens + self.layer_scale * self.proj(attended.transpose(-2, -3).flatten(-2))
+        return result
 
 
 class CrossScaleEnhancement(nn.Module):
@@ -89,7 +90,7 @@ class CrossScaleEnhancement(nn.Module):
         cells = cells.scatter(1, index, self.attention(cells.gather(1, index)))
         enhanced = [
             _from_windows(tokens, (height, width), side)
-            for tokens, side in zip(cells.split(_COUNTS, dim=2), _SIDES, strict=True)
+            for tokens, side in zip(torch.split(cells, list(_COUNTS), dim=2), _SIDES, strict=True)
         ]
         return [
             F.relu(_channel_norm(norm, merge(torch.cat([new, old], dim=1))))
@@ -114,7 +115,8 @@ class CrossScaleDecoder(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], uncertainty: Tensor) -> tuple[Tensor, Tensor]:
         """Decode; see ``CrossScaleEnhancement.forward`` and ``AllScaleHead.forward``."""
-        return self.head(self.enhance(maps, uncertainty))
+        result: tuple[Tensor, Tensor] = self.head(self.enhance(maps, uncertainty))
+        return result
 
 
 def word_uncertainty(weights: Tensor) -> Tensor:
@@ -124,14 +126,12 @@ def word_uncertainty(weights: Tensor) -> Tensor:
 
 def _windows(x: Tensor, side: int) -> Tensor:
     """(B, C, h * side, w * side) -> (B, h * w, side * side, C)."""
-    cells = x.unflatten(3, (-1, side)).unflatten(2, (-1, side))
-    return cells.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
+    return rearrange(x, "b c (h i) (w j) -> b (h w) (i j) c", i=side, j=side)
 
 
 def _from_windows(tokens: Tensor, grid: tuple[int, int], side: int) -> Tensor:
     """Undo ``_windows`` for a grid of cells."""
-    cells = tokens.unflatten(2, (side, side)).unflatten(1, grid)
-    return cells.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+    return rearrange(tokens, "b (h w) (i j) c -> b c (h i) (w j)", h=grid[0], w=grid[1], i=side, j=side)
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -141,4 +141,5 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _channel_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    return norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    result: Tensor = norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return result

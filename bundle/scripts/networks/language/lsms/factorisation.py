@@ -89,7 +89,7 @@ class Hamburger(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Add global context to (B, C, h, w)."""
         values = F.relu(self.before(x)).flatten(2)
-        return F.relu(x + self.after(self.factorisation(values).unflatten(2, (x.shape[2], x.shape[3]))))
+        return F.relu(x + self.after(self.factorisation(values).view_as(x)))
 
 
 def _updated(factor: Tensor, values: Tensor, other: Tensor) -> Tensor:

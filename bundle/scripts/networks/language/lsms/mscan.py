@@ -127,7 +127,8 @@ class Encoder(nn.Module):
         x = self.get_submodule("patch_embed1")(image)
         for block in self._blocks(1)[: self._free(1)]:
             x, _ = block(x, None)
-        return x
+        result: Tensor = x
+        return result
 
     def forward(self, x: Tensor, words: Words) -> tuple[list[Tensor], Tensor]:
         """Compute what depends on the words.
@@ -169,7 +170,8 @@ class _ConvolutionalMLP(nn.Module):
         self.fc2 = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.dwconv(self.fc1(x))))
+        result: Tensor = self.fc2(F.gelu(self.dwconv(self.fc1(x))))
+        return result
 
 
 class _Stem(nn.Module):
@@ -184,7 +186,8 @@ class _Stem(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.proj(image)
+        result: Tensor = self.proj(image)
+        return result
 
 
 class _Halving(nn.Module):
@@ -194,8 +197,10 @@ class _Halving(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.proj(x))
+        result: Tensor = self.norm(self.proj(x))
+        return result
 
 
 def _channel_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    return norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    result: Tensor = norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return result

@@ -114,4 +114,5 @@ class LSMS(LanguageNetwork):
 
     def _run(self, features: Features, words: Words) -> tuple[Tensor, Tensor]:
         maps, weights = self.encoder(features[_STEM], words)
-        return self.decoder(maps, word_uncertainty(weights))
+        result: tuple[Tensor, Tensor] = self.decoder(maps, word_uncertainty(weights))
+        return result

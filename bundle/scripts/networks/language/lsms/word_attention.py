@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks import split_heads
+
 __all__ = ["LanguageGate", "PixelWordAttention", "WordFusion", "Words", "instance_norm"]
 
 
@@ -66,7 +68,7 @@ class PixelWordAttention(nn.Module):
         return said, weights.mean(1)
 
     def _heads(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return split_heads(tokens, self.num_heads)
 
 
 class LanguageGate(nn.Module):
