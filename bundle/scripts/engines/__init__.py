@@ -4,13 +4,14 @@
 from .prepare_batch import PrepareEpisode
 from .prepare_task import PrepareTask
 from .prepare_volume import PrepareVolume
-from .processes import join_processes
+from .processes import handlers_of_process, join_processes
 from .trainable import parameter_groups, trainable_parameters
 
 __all__ = [
     "PrepareEpisode",
     "PrepareTask",
     "PrepareVolume",
+    "handlers_of_process",
     "join_processes",
     "parameter_groups",
     "trainable_parameters",

@@ -20,7 +20,8 @@ from ..data.class_names import name_labels
 from .propagation import ANNOTATION_COMPLETE, PropagationParameters, PropagationResult
 from .propagation.evidence.annotations import labelled_slices
 from .propagation.evidence.slice_features import Backbone, FeatureSource
-from .propagation.geometry.slice_axis import choose_slice_axis
+from .propagation.geometry.slice_axis import axis_of_labels, refuse_other_axis
+from .volume.guesses import tell_guesses
 from .volume.session import Progress, VolumeSession
 
 __all__ = ["PropagationInferer"]
@@ -33,8 +34,8 @@ class PropagationInferer(Inferer):
         parameters: values and switches of the propagation.
         annotation_complete: what an unlabelled pixel of an annotated slice means, "own" or "all"
             (``VolumeSession``).
-        slice_axis: axis of (X, Y, Z) that slices are counted along; the one with the largest spacing if None (Z on
-            ties).
+        slice_axis: axis of (X, Y, Z) that slices are counted along; the one that the annotation was painted along if
+            None (``axis_of_labels``).
         cache_dir: folder that keeps features, so that the same volume costs no backbone pass again.
         intensity_window: (low, high) in the volume's unit; found by itself if None.
         probability: also give the probability of any label.
@@ -101,7 +102,8 @@ class PropagationInferer(Inferer):
         if volume.shape != label.shape:
             raise ValueError(f"annotation has the shape {label.shape}, expected that of the volume, {volume.shape}")
         millimetres = _spacing(inputs, spacing)
-        axis = choose_slice_axis(millimetres, preferred=2) if self.slice_axis is None else self.slice_axis
+        axis = axis_of_labels(label, millimetres, preferred=2) if self.slice_axis is None else self.slice_axis
+        refuse_other_axis(label, axis, _source(annotation))
         session = VolumeSession(
             volume.transpose(2, 1, 0),
             spacing=millimetres[::-1],
@@ -113,6 +115,12 @@ class PropagationInferer(Inferer):
             annotation_complete=self.annotation_complete,
             batch_size=self.batch_size,
             memory_mib=0,
+        )
+        tell_guesses(
+            label,
+            slice_axis=axis,
+            found_axis=self.slice_axis is None,
+            window=session.intensity_range if self.intensity_window is None else None,
         )
         for index in labelled_slices(label, axis):
             session.annotate(index, np.take(label.transpose(2, 1, 0), index, axis=2 - axis))
@@ -140,6 +148,13 @@ def _progress_bar() -> Iterator[Progress]:
             bar.refresh()
 
         yield tell
+
+
+def _source(annotation: Tensor) -> str:
+    """File of an annotation, where its metadata names one."""
+    name = annotation.meta.get("filename_or_obj") if isinstance(annotation, MetaTensor) else None
+    name = name[0] if isinstance(name, (list, tuple)) and name else name
+    return str(name) if name else "the annotation"
 
 
 def _as_volume(tensor: Tensor | NDArray[Any], name: str) -> NDArray[Any]:

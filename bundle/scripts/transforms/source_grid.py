@@ -11,6 +11,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from ..data.nifti_file import read_nifti_header
 from ..data.volume_reader import CANONICAL_AXES, is_dicom_source
 
 if TYPE_CHECKING:
@@ -77,5 +78,5 @@ def read_source_grid(source: str | Path, series_uid: str | None = None) -> Sourc
 
         series = find_series(source, series_uid)
         return SourceGrid(source, series.shape, series.affine, nibabel.Nifti1Image, series=series)
-    reference: Any = nibabel.load(source)
+    reference = read_nifti_header(Path(source))
     return SourceGrid(source, reference.shape[:3], reference.affine, type(reference), reference.header)

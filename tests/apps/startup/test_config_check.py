@@ -177,7 +177,7 @@ def test_the_python_api_is_checked_too(configs):
 
 
 def test_a_bare_parser_is_checked_against_the_bundle_files(configs, monkeypatch):
-    monkeypatch.setattr("scripts.apps.startup.config_check._CONFIGS", configs)
+    monkeypatch.setattr("scripts.apps.startup.config_check.CONFIGS", configs)
     parser = ConfigParser()
     parser.read_config(str(configs / "train.json"))
     parser["epoch"] = 1
@@ -192,7 +192,7 @@ def test_without_a_configuration_it_says_where_it_belongs():
 
 
 def test_a_missing_base_file_is_named(configs, monkeypatch):
-    monkeypatch.setattr("scripts.apps.startup.config_check._CONFIGS", configs)
+    monkeypatch.setattr("scripts.apps.startup.config_check.CONFIGS", configs)
     (configs / "own.json").write_text(
         json.dumps(TRAIN | {"initialize": ["$scripts.apps.refuse_unknown_ids('trian.json')"]})
     )

@@ -13,16 +13,20 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigParser
 from monai.bundle.config_item import ConfigComponent
 from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 
 from ...files.bundle_root import CONFIGS
+from .override_types import read_override_types, shipped_overlays
+from .running_config import running_config
 
-__all__ = ["refuse_unknown_ids", "unknown_ids"]
+__all__ = ["UNKNOWN_IDS", "find_file", "refuse_unknown_ids", "unknown_ids"]
+
+UNKNOWN_IDS = "unknown ids in the configuration"
 
 _ROOTS = ("initialize", "run", "finalize")
 
@@ -31,7 +35,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
     """Refuse ids of the running configuration that neither the shipped files nor a reference know.
 
     Called by an expression of the configuration: `"initialize": ["$scripts.apps.refuse_unknown_ids('train.json')",
-    …]`. MONAI hands no parser to expressions, so the one that evaluates this call is looked up on the call stack.
+    …]`.
 
     Args:
         base_files: names of the shipped files that make up the workflow (``train.json``, or ``train.json`` and
@@ -42,17 +46,19 @@ def refuse_unknown_ids(*base_files: str) -> None:
         ValueError: one for all unknown ids, each with the nearest known name or the file it belongs to.
         RuntimeError: when no configuration is running.
     """
-    running = _running_config()
-    files = [_find_file(name, running.folder) for name in base_files]
+    running = running_config("refuse_unknown_ids")
+    files = [find_file(name, running.folder) for name in base_files]
+    base = ConfigParser.load_config_files([str(file) for file in files])
     problems = unknown_ids(
         running.parser.get(),
-        ConfigParser.load_config_files([str(file) for file in files]),
+        base,
         roots=running.roots,
         other_files=_other_files(files),
         locate=lambda target: _full_path(target, running.parser),
     )
     if problems:
-        raise ValueError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise ValueError(f"{UNKNOWN_IDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    read_override_types(running.parser, base, shipped_overlays(files))
 
 
 def unknown_ids(
@@ -98,29 +104,8 @@ def unknown_ids(
     return problems
 
 
-class _RunningConfig(NamedTuple):
-    parser: ConfigParser
-    folder: Path | None
-    roots: tuple[str, ...]
-
-
-def _running_config() -> _RunningConfig:
-    """Find what evaluates the calling expression: a workflow (command line, Python API), or else a parser."""
-    found = None
-    frame = inspect.currentframe()
-    while frame is not None:
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, ConfigWorkflow):
-            return _RunningConfig(owner.parser, owner.config_root_path, (owner.init_id, owner.run_id, owner.final_id))
-        if found is None and isinstance(owner, ConfigParser):
-            found = _RunningConfig(owner, None, _ROOTS)
-        frame = frame.f_back
-    if found is None:
-        raise RuntimeError("refuse_unknown_ids checks the configuration that calls it: put it into `initialize`")
-    return found
-
-
-def _find_file(name: str, folder: Path | None) -> Path:
+def find_file(name: str, folder: Path | None) -> Path:
+    """Find a shipped configuration: beside the first file of the run, or else among the bundle's own."""
     places = [folder / name] if folder is not None else []
     places.append(CONFIGS / name)
     for place in places:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ from ...transforms.source_grid import SourceGrid, read_source_grid
 from ..propagation import PropagationParameters, PropagationResult, SliceReport
 from ..propagation.evidence.annotations import labelled_slices
 from ..propagation.evidence.slice_features import Backbone, FeatureSource
-from ..propagation.geometry.slice_axis import choose_slice_axis
+from ..propagation.geometry.slice_axis import axis_of_labels, choose_slice_axis, refuse_other_axis
 from .default_backbone import DefaultBackbone
+from .guesses import tell_guesses
 from .session import Progress, VolumeSession
 
 __all__ = ["FileResult", "FileSession"]
@@ -110,8 +112,8 @@ class FileSession:
     Args:
         image: the file, or the folder of a series.
         series_uid: SeriesInstanceUID, where the folder holds several series.
-        slice_axis: axis of the file that slices are counted along; the one with the largest spacing if None (the one
-            from feet to head on ties).
+        slice_axis: axis of the file that slices are counted along; if None, the one along which the first annotated
+            file was painted, until then the one with the largest spacing (from feet to head on ties).
         class_names: names of the labels in the order of their values, for the written tables.
         cache_dir: folder that keeps the features, so that opening the file again costs no backbone pass.
         segmenter: gives features, see ``VolumeSession``; if None, the backbone of the inference workflow: that of the
@@ -148,11 +150,8 @@ class FileSession:
         self.grid = read_source_grid(image, volume.series_uid)
         if slice_axis not in (None, 0, 1, 2):
             raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {slice_axis!r}")
-        if slice_axis is None:
-            self._axis = choose_slice_axis(volume.spacing, preferred=2)
-        else:
-            self._axis = next(axis for axis in range(3) if self.grid.own_axis(axis)[0] == slice_axis)
-        self.slice_axis, self._is_reversed = self.grid.own_axis(self._axis)
+        self._found_axis = slice_axis is None
+        self._found_window = intensity_window is None
         self.class_names = tuple(class_names)
         self._volume = volume._replace(array=np.ascontiguousarray(volume.array))
         parameters = parameters or PropagationParameters()
@@ -160,19 +159,23 @@ class FileSession:
             device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
             model = BUNDLE_ROOT / "models" / "model.pt"
             segmenter = DefaultBackbone(parameters.levels, device=device, notes=cache_dir, model=model)
-        self._session = VolumeSession(
+        self._make_session = partial(
+            VolumeSession,
             self._volume.array.transpose(2, 1, 0),
             spacing=volume.spacing[::-1],
             segmenter=segmenter,
             cache_dir=cache_dir,
             parameters=parameters,
-            slice_axis=2 - self._axis,
             intensity_window=intensity_window,
             annotation_complete=annotation_complete,
             batch_size=batch_size,
             device=device,
             memory_mib=memory_mib,
         )
+        if slice_axis is None:
+            self._count_along(choose_slice_axis(volume.spacing, preferred=2))
+        else:
+            self._count_along(next(axis for axis in range(3) if self.grid.own_axis(axis)[0] == slice_axis))
 
     @property
     def num_slices(self) -> int:
@@ -220,12 +223,24 @@ class FileSession:
 
         Raises:
             FileNotFoundError: when there is no such file.
-            ValueError: when it is of another grid, has no label, or contradicts earlier annotations.
+            ValueError: when it is of another grid, has no label, was painted along another axis, or contradicts
+                earlier annotations.
         """
         label = self._read_label(path)
+        if self._found_axis and not self._session.annotated_slices:
+            axis = axis_of_labels(label.array, self._volume.spacing, preferred=2)
+            if axis != self._axis:
+                self._count_along(axis)
+        refuse_other_axis(label.array, self._axis, str(path))
         found = labelled_slices(label.array, self._axis)
         if not found:
             raise ValueError(f"{path} has no label on any slice (its values are only 0 and 255)")
+        tell_guesses(
+            label.array,
+            slice_axis=self._axis,
+            found_axis=self._found_axis,
+            window=self._session.intensity_range if self._found_window else None,
+        )
         for index in found:
             plane = np.take(label.array.transpose(2, 1, 0), index, axis=2 - self._axis)
             self._session.annotate(index, plane, replace=replace)
@@ -261,6 +276,12 @@ class FileSession:
     def save(self, path: str | Path) -> None:
         """Write annotations and settings, see ``VolumeSession.save``; ``VolumeSession.load`` reads them again."""
         self._session.save(path)
+
+    def _count_along(self, axis: int) -> None:
+        """Count slices along an axis of the canonical orientation; annotations so far are forgotten."""
+        self._axis = axis
+        self.slice_axis, self._is_reversed = self.grid.own_axis(axis)
+        self._session: VolumeSession = self._make_session(slice_axis=2 - axis)
 
     def _read_label(self, path: str | Path) -> Volume:
         label = read_volume(path, is_label=True, image=self.grid.source, series_uid=self._volume.series_uid)
