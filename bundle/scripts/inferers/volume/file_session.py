@@ -200,7 +200,7 @@ class FileSession:
             ValueError: see ``VolumeSession.annotate``.
         """
         array = np.asarray(label)
-        expected = tuple(np.delete(self.grid.shape, self.slice_axis))
+        expected = tuple(size for axis, size in enumerate(self.grid.shape) if axis != self.slice_axis)
         if array.shape != expected:
             raise ValueError(f"annotation of slice {slice_index} has shape {array.shape}, expected {expected}")
         if not 0 <= slice_index < self.num_slices:
