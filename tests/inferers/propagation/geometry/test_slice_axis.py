@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -89,13 +88,8 @@ def test_a_sagittal_painting_is_refused_elsewhere() -> None:
     refuse_other_axis(vessel, 2)
 
 
-def test_what_was_found_is_told_with_its_keys(caplog: pytest.LogCaptureFixture) -> None:
-    image = torch.from_numpy(100 + 300 * organs().astype(np.float32))[None]
-    inferer = PropagationInferer()
-    with caplog.at_level(logging.INFO):
-        inferer._tell_guesses(image[0].numpy(), painted(1, [14]), 1)
-    assert "slices run along axis 1 (to the patient's back), 1 annotated" in caplog.text
-    assert "set by slice_axis and intensity_window" in caplog.text
+def test_the_inferer_refuses_a_painting_of_another_axis() -> None:
+    image = torch.zeros(1, *SHAPE)
     with pytest.raises(ValueError, match=r"label 1 of the annotation is one pixel thin"):
         PropagationInferer(slice_axis=2)(image, None, annotation=torch.from_numpy(painted(0, [7]))[None])
 
