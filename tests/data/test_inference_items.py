@@ -71,3 +71,17 @@ def test_nothing_to_segment(folder: Path) -> None:
         require_items([])
     with pytest.raises(ValueError, match="no annotation given"):
         require_items([{"image": "a.nii"}], needs_annotation=True)
+
+
+def test_what_a_desktop_and_an_earlier_run_left_is_passed_over(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("._case_2.nii", ".DS_Store", ".hidden.nii.gz"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    (folder / "__MACOSX").mkdir()
+    write_series(folder / "__MACOSX", stored_volume(slices=2))
+    for name in ("case_10_seg.nii.gz", "case_2_probability.nii.gz", "case_3_seg.nii.gz", "knee_seg.nii.gz"):
+        save_volume(folder / name, np.zeros((2, 3, 4), np.uint8))
+    with caplog.at_level("INFO"):
+        items = inference_items(None, dataset_dir=folder)
+    names = [Path(item["image"]).name for item in items]
+    assert names == ["case_2.nii", "case_3", "case_10.nii.gz", "case_11", "knee_seg.nii.gz"]  # of no other volume
+    assert "3 results of an earlier run are passed over" in caplog.text

@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from scripts.data.items import (
-    UnknownLabelError,
     binary_picture_item,
     expand_items,
     item_id,
-    natural_key,
     picture_item,
     slice_items,
     volume_item,
     with_flips,
 )
+from scripts.data.mask_values import UnknownLabelError
 
 from .conftest import save_mask, save_picture, save_volume, square_mask
 
@@ -24,10 +23,6 @@ from .conftest import save_mask, save_picture, save_volume, square_mask
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
     return save_picture(tmp_path / "a.png"), save_mask(tmp_path / "a_mask.png", square_mask(3))
-
-
-def test_natural_order() -> None:
-    assert sorted(["case_10", "case_2", "1", "b", "10"], key=natural_key) == ["1", "10", "b", "case_2", "case_10"]
 
 
 def test_picture_item_counts_areas_of_present_classes(pair: tuple[Path, Path]) -> None:
@@ -61,8 +56,10 @@ def test_soft_edges_of_binary_masks(tmp_path: Path, pair: tuple[Path, Path]) -> 
     assert item["areas"]["lung"] == pytest.approx(42 / 192)
     empty = binary_picture_item(pair[0], save_mask(tmp_path / "e.png", mask * 0), "a", class_name="lung")
     assert empty["classes"] == {}
-    with pytest.raises(UnknownLabelError, match=r"o\.png has label values up to 1, expected 0 and 255"):
-        binary_picture_item(pair[0], save_mask(tmp_path / "o.png", mask // 255), "a", class_name="lung")
+    ones = binary_picture_item(pair[0], save_mask(tmp_path / "o.png", mask // 255), "a", class_name="lung")
+    assert ones["classes"] == {"lung": [1]}
+    with pytest.raises(UnknownLabelError, match=r"t\.png has label values up to 2, expected 0 and 255"):
+        binary_picture_item(pair[0], save_mask(tmp_path / "t.png", mask // 100), "a", class_name="lung")
 
 
 def test_volume_becomes_slices_from_the_feet_up(tmp_path: Path) -> None:

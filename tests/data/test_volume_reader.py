@@ -9,10 +9,21 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from monai.data import MetaTensor
 from monai.transforms import Orientation
+from scipy.spatial.transform import Rotation
 
-from scripts.data.volume_reader import check_same_grid, is_volume_file, load_volume, read_volume, volume_stem
+from scripts.data.volume_reader import (
+    Volume,
+    check_same_grid,
+    corner_distance,
+    is_volume_file,
+    load_volume,
+    read_volume,
+    volume_stem,
+)
 from scripts.transforms.save_volume import save_like
 
 
@@ -183,5 +194,38 @@ def test_grids_must_agree(tmp_path: Path) -> None:
     check_same_grid(image, image)
     with pytest.raises(ValueError, match=r"i\.nii\.gz.*o\.nii\.gz have different shapes: \(2, 3, 4\) and \(2, 3, 5\)"):
         check_same_grid(image, other)
-    with pytest.raises(ValueError, match="different affines"):
+    with pytest.raises(
+        ValueError, match=r"different affines: their corners lie up to 6 mm apart, expected at most 0\.1 mm"
+    ):
         check_same_grid(image, shifted)
+    check_same_grid(image, shifted, tolerance=7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    angles=st.tuples(*[st.floats(-180, 180)] * 3),
+    shift=st.tuples(*[st.floats(-2000, 2000)] * 3),
+    side=st.floats(0.3, 4),
+    scale=st.floats(0.97, 1.03),
+    moved=st.floats(0, 1),
+)
+def test_corners_decide_not_entries(
+    angles: tuple[float, ...], shift: tuple[float, ...], side: float, scale: float, moved: float
+) -> None:
+    """Half a voxel counts the same on an oblique grid far from the origin; a small scale is large at the far end."""
+    shape = (400, 20, 5)
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() * side
+    affine[:3, 3] = shift
+    other = affine.copy()
+    other[:3, 0] *= scale
+    other[:3, 3] += affine[:3, 1] * moved
+    image = Volume(np.zeros(shape, np.float32), affine, "i.nii", affine)
+    label = Volume(np.zeros(shape, np.uint8), other, "l.nii", other)
+    apart = max(moved, np.hypot(400 * abs(scale - 1), moved)) * side
+    assert corner_distance(affine, other, shape) == pytest.approx(apart, abs=1e-6)
+    if apart < 0.0999 * side:
+        check_same_grid(image, label)
+    elif apart > 0.1001 * side:
+        with pytest.raises(ValueError, match="different affines"):
+            check_same_grid(image, label)

@@ -23,7 +23,8 @@ def test_an_episode_keeps_its_queries_and_gets_one_support_set() -> None:
     assert image.shape == (5, 3, 8, 8)
     assert label.shape == (5, 1, 6, 7)
     assert args == ()
-    assert kwargs.keys() == {"support_image", "support_label"}
+    assert kwargs.keys() == {"support_image", "support_label", "output_size"}
+    assert kwargs["output_size"] == (6, 7)
     assert kwargs["support_image"]["c4"].shape == (1, 2, 4, 3, 3)
     assert kwargs["support_image"]["c4"].dtype == torch.float32
     assert kwargs["support_label"].shape == (1, 2, 1, 6, 7)

@@ -14,6 +14,7 @@ def test_a_file_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(range(256)) * 9000)
     assert file_digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file_digest(path, "md5") == hashlib.md5(path.read_bytes()).hexdigest()
 
 
 def test_small_files_are_told_apart_by_every_byte(tmp_path: Path) -> None:

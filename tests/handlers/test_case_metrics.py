@@ -124,12 +124,17 @@ def test_an_unknown_key_metric_is_named():
         evaluate({"dice": CaseMetrics()})
 
 
-def test_logits_are_brought_to_the_label_before_the_decision():
-    logits = torch.tensor([[[0.0, 0.0]], [[-1.0, 3.0]]])  # (2, 1, 2), difference -1, 3
-    # bilinear at the quarter points: -1, 0, 2, 3; foreground where > 0
-    assert foreground_mask(logits, (1, 4)).tolist() == [[[False, False, True, True]]]
-    assert foreground_mask(logits.half(), (1, 2)).tolist() == [[[False, True]]]
+def test_foreground_is_where_its_logit_is_larger():
+    logits = torch.tensor([[[0.0, 0.0, 1.0]], [[-1.0, 3.0, 1.0]]])
+    assert foreground_mask(logits, (1, 3)).tolist() == [[[False, True, False]]]
+    assert foreground_mask(logits.half(), (1, 3)).tolist() == [[[False, True, False]]]
     assert foreground_mask(torch.tensor([[[0, 1]]]), (1, 2)).tolist() == [[[False, True]]]
+
+
+@pytest.mark.parametrize("pred", [torch.zeros(2, 1, 2), torch.zeros(1, 1, 2)])
+def test_only_the_segmenter_resizes(pred):
+    with pytest.raises(ValueError, match=r"is not of the label's size \(1, 4\): ask the segmenter .*PrepareTask"):
+        foreground_mask(pred, (1, 4))
 
 
 def test_label_maps_give_a_row_per_label():
@@ -150,7 +155,7 @@ def test_label_maps_give_a_row_per_label():
         ({"label": torch.tensor([[[0, 1, 2, 7]]])}, r"case 2: a query's label holds 0, 1 and 255, got also \[2, 7\]"),
         ({"pred": torch.full((2, 1, 4), float("nan"))}, r"case 2: the network's logits are not a number"),
         ({"pred": torch.zeros(3, 1, 4)}, r"case 2: a prediction is logits .* \(3, 1, 4\)"),
-        ({"pred": torch.zeros(1, 1, 3)}, r"case 2: prediction \(1, 1, 3\) and label \(1, 1, 4\)"),
+        ({"pred": torch.zeros(1, 1, 3)}, r"case 2: the prediction \(1, 1, 3\) is not of the label's size \(1, 4\)"),
     ],
 )
 def test_unusable_items_are_named_by_their_case(change, message):

@@ -70,6 +70,22 @@ def test_features_in_place_of_images(segmenter: Segmenter) -> None:
     assert segmenter.backbone.passes == []
 
 
+def test_logits_of_the_size_that_is_asked_for(segmenter: Segmenter) -> None:
+    segmenter.align_corners = True
+    image, support, label = task(5)
+    features = segmenter.features(image)
+    supports = {level: maps[None] for level, maps in segmenter.features(support[0]).items()}
+    found = EpisodeInferer(2)(features, segmenter, supports, label, output_size=(11, 9))
+    own = EpisodeInferer(2)(features, segmenter, supports, label)
+    assert torch.allclose(found, nn.functional.interpolate(own, (11, 9), mode="bilinear", align_corners=True))
+
+
+def test_no_query_is_refused(segmenter: Segmenter) -> None:
+    _, support, label = task(1)
+    with pytest.raises(ValueError, match="no image to segment"):
+        EpisodeInferer(2)(torch.zeros(0, 3, 8, 8), segmenter, support, label)
+
+
 def test_batch_size_is_checked() -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         EpisodeInferer(0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.backbones.timm_networks import TimmBackbone, efficientnet_lite2, timm_backbone
+from scripts.networks.backbones import TimmBackbone, efficientnet_lite2, timm_backbone
 from scripts.networks.hosts.base import Host
 from scripts.networks.segmenter import IMAGE, FeatureExtractor, Prompt, Segmenter, map_tensors
 

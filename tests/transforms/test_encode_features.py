@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from scripts.networks import FeatureExtractor, Segmenter, TrainedBackbone
 from scripts.networks.backbones import efficientnet_lite2
 from scripts.networks.hosts import Prototype
-from scripts.transforms import EncodeFeaturesd, FlipIfFlaggedd, encode_features
+from scripts.transforms import EncodeFeaturesd, FlipIfFlaggedd
 
 
 class ToyBackbone(nn.Module):
@@ -107,12 +107,11 @@ def test_a_damaged_file_is_written_again(
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     tmp_path: Path, images: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_space(features: dict[str, Tensor], path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def no_space(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(encode_features, "save_file", no_space)
-    with pytest.raises(OSError, match=r"can't write features to .*No space left on device.*is the disk full\?"):
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(OSError, match=r"can't write features to .*no space left to write .*is the disk full\?"):
         EncodeFeaturesd("image", ToyBackbone(), tmp_path)(images[0])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

@@ -78,3 +78,33 @@ def test_errors(tmp_path: Path) -> None:
         save_like(source, np.full((2, 3, 4), -1), tmp_path / "out.nii.gz")
     assert not (tmp_path / "out.nii.gz").exists()
     assert [volume_stem(name) for name in ("a/b.nii.gz", "c.nii", "d.dcm")] == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("codes", [(1, 1), (0, 2), (3, 0), (0, 0)])
+def test_geometry_is_taken_over_and_nothing_else(tmp_path: Path, kind: type, codes: tuple[int, int]) -> None:
+    image = kind(np.zeros((4, 5, 6), np.int16), OBLIQUE)
+    header = image.header
+    header.set_qform(OBLIQUE, codes[0])
+    header.set_sform(OBLIQUE, codes[1])
+    header["cal_min"], header["cal_max"], header["slice_duration"], header["toffset"] = 100, 2000, 0.1, 7
+    header["descrip"], header["aux_file"], header["slice_code"] = b"Doe^Jane 1960", b"/home/doe/jane.nii", 1
+    header.set_intent("z score", name="Doe")
+    header.set_dim_info(0, 1, 2)
+    header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"PatientName=Doe^Jane"))
+    source = tmp_path / "jane.nii.gz"
+    nibabel.save(image, source)
+    canonical = np.zeros(load_volume(source).shape[1:], np.uint8)
+    written = nibabel.load(save_like(source, canonical, tmp_path / "out.nii.gz"))
+    first = nibabel.load(source).header
+    for name in ("qform_code", "sform_code", "quatern_b", "qoffset_x", "srow_x", "srow_y", "xyzt_units"):
+        assert np.array_equal(written.header[name], first[name])
+    assert np.array_equal(written.header["pixdim"][:4], first["pixdim"][:4])
+    assert type(written) is kind
+    assert written.header.get_intent()[0] == "none"
+    assert (float(written.header["cal_max"]), float(written.header["toffset"])) == (0, 0)
+    assert not written.header.extensions
+    content = written.header.binaryblock
+    assert b"oe" not in content
+    assert b"jane" not in content
+    assert bytes(written.header["descrip"].item()).startswith(b"CD-TG bundle 0.")

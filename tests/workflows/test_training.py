@@ -60,7 +60,7 @@ def test_what_a_training_writes(
 
 
 def test_the_backbone_stays_as_it_came(run_workflow: Run, small: dict[str, Any], tmp_path: Path) -> None:
-    from scripts.networks.backbones.timm_networks import efficientnet_lite2
+    from scripts.networks.backbones import efficientnet_lite2
 
     run_workflow(*IFA, output_dir=str(tmp_path), **{**small, "epochs": 1})
     model = read(tmp_path / "checkpoints" / "last.pt")["model"]

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..files.listing import visible_files, visible_folders, without_results
 from ..files.natural_order import natural_key
 from .dicom.series import dicom_files
 from .items import Item
-from .volume_reader import is_nifti_name, is_volume_file, volume_stem
+from .volume_reader import is_nifti_name, require_volume, volume_stem
 
 __all__ = ["inference_items", "require_items"]
 
@@ -24,7 +26,8 @@ def inference_items(
     Args:
         image: a NIfTI file, a folder with a DICOM series or one of its files; or several.
         annotation: as many label maps of the same grids (NIfTI, DICOM-SEG), or None.
-        dataset_dir: folder whose NIfTI files, and folders with DICOM files, are taken where no image is named.
+        dataset_dir: folder whose NIfTI files, and folders with DICOM files, are taken where no image is named; hidden
+            files and results of an earlier run (``<image>_seg``, ``<image>_probability``) are passed over.
         series_uid: SeriesInstanceUID, where the folder of an image holds several series.
 
     Returns:
@@ -44,10 +47,7 @@ def inference_items(
         raise ValueError(f"{len(images)} images but {len(annotations)} annotations: give one annotation per image")
     for key, paths in (("image", images), ("annotation", annotations)):
         for path in paths:
-            if not Path(path).exists():
-                raise FileNotFoundError(f"{key} {path} does not exist")
-            if not is_volume_file(path):
-                raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM")
+            require_volume(key, path)
     _refuse_same_names(images)
     items: list[Item] = [{"image": path} for path in images]
     for item, path in zip(items, annotations, strict=False):
@@ -86,16 +86,16 @@ def _as_list(value: Paths) -> list[str]:
 def _volumes_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset_dir {folder} does not exist")
-    volumes = [path for path in folder.iterdir() if _is_volume_in_folder(path)]
+    volumes = [path for path in visible_files(folder) if is_nifti_name(path)]
+    volumes += [path for path in visible_folders(folder) if dicom_files(path)]
+    volumes, results = without_results(volumes, [volume_stem(path) for path in volumes])
+    if results:
+        logging.getLogger(__name__).info("%s: %d results of an earlier run are passed over", folder, len(results))
     if not volumes and dicom_files(folder):
         volumes = [folder]
     if not volumes:
         raise FileNotFoundError(f"dataset_dir {folder} holds no NIfTI file (.nii or .nii.gz) and no DICOM series")
     return sorted(map(str, volumes), key=natural_key)
-
-
-def _is_volume_in_folder(path: Path) -> bool:
-    return bool(dicom_files(path)) if path.is_dir() else is_nifti_name(path)
 
 
 def _refuse_same_names(images: Sequence[str]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from monai.data import CacheDataset
+from monai.data.dataset import CacheDataset
 from tqdm import tqdm
 
 from .free_memory import release_free_memory
@@ -24,7 +25,7 @@ class ItemCache(CacheDataset):
     code 134), after the error message that the user should read.
     """
 
-    def _fill_cache(self, indices: Sequence[int] | None = None) -> list:
+    def _fill_cache(self, indices: Sequence[int] | None = None) -> list[Any]:
         numbers = range(self.cache_num) if indices is None else indices
         with ThreadPoolExecutor(self.num_workers) as pool:
             waiting = [pool.submit(self._load_cache_item, number) for number in numbers]

@@ -15,19 +15,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..files.natural_order import natural_key
 from .dicom.label_stack import is_label_stack
+from .mask_values import MIDDLE, NUM_VALUES, UnknownLabelError, foreground_values, is_one_class, shade_values
 from .picture_reader import picture_size, read_index
 from .readers.mask_index import MaskIndex, count_values
 from .volume_reader import check_same_grid, is_volume_file, read_volume
 
 __all__ = [
     "Item",
-    "UnknownLabelError",
     "binary_picture_item",
     "expand_items",
     "item_id",
-    "natural_key",
     "picture_item",
     "read_in_threads",
     "slice_items",
@@ -38,13 +36,6 @@ __all__ = [
 Item = dict[str, Any]
 Values = Mapping[str, Sequence[int]]
 Source = TypeVar("Source")
-
-_NUM_VALUES = 256
-_SOFT_FOREGROUND = range(128, 256)
-
-
-class UnknownLabelError(ValueError):
-    """A mask holds values that its data set doesn't define."""
 
 
 def item_id(item: Mapping[str, Any]) -> str:
@@ -90,6 +81,10 @@ def picture_item(
         raise ValueError(
             f"{image} has {height} x {width} pixels (rows x columns), its mask {label} {shape[0]} x {shape[1]}"
         )
+    if class_values is None and ignore_value is None:
+        shades = shade_values(read_index(label), label)
+        class_values = None if shades is None else {"class_1": shades}
+        known_values = None if shades is None else range(NUM_VALUES)
     values = _class_values(counts, class_values, ignore_value, known_values, label)
     areas = {name: float(counts[list(own)].sum() / counts.sum()) for name, own in values.items()}
     item: Item = {
@@ -106,15 +101,14 @@ def picture_item(
 
 
 def binary_picture_item(image: str | Path, label: str | Path, case_id: str, *, class_name: str, **extra: Any) -> Item:
-    """Describe a picture and the 0/255 mask of its one class; soft edges of a resampled mask are cut at 128.
+    """Describe a picture and the mask of its one class, 0 and 1 or 0 and 255, perhaps with shades along its edges.
 
-    An empty mask is allowed, one whose values stay below 128 isn't. Errors are those of `picture_item`.
+    An empty mask is allowed. Errors are those of `picture_item` and `foreground_values`.
     """
-    values = {class_name: list(_SOFT_FOREGROUND)}
-    item = picture_item(image, label, case_id, class_values=values, known_values=range(_NUM_VALUES), **extra)
-    if not item["classes"] and (highest := int(read_index(label).max())) > 0:
-        raise UnknownLabelError(f"{label} has label values up to {highest}, expected 0 and 255")
-    return item
+    masks: MaskIndex | None = extra.get("masks")
+    _, counts = count_values(label) if masks is None else masks.count_values(label)
+    values = {class_name: foreground_values(counts, label)}
+    return picture_item(image, label, case_id, class_values=values, known_values=range(NUM_VALUES), **extra)
 
 
 def volume_item(
@@ -144,7 +138,14 @@ def volume_item(
     if series_uid is not None:
         extra["series_uid"] = series_uid
     slices = np.moveaxis(volume.array, 2, 0).reshape(volume.array.shape[2], -1)
-    counts = np.stack([np.bincount(plane, minlength=_NUM_VALUES) for plane in slices])
+    counts = np.stack([np.bincount(plane, minlength=NUM_VALUES) for plane in slices])
+    foreground = None
+    if class_values is None:
+        foreground, class_name = shade_values(volume.array, label), "class_1"
+    elif is_one_class(class_values) and counts[:, MIDDLE:].any():
+        foreground, class_name = foreground_values(counts.sum(0), label), next(iter(class_values))
+    if foreground is not None:
+        class_values = {class_name: foreground}
     values = _class_values(counts.sum(0), class_values, None, None, label)
     areas = {name: (counts[:, list(own)].sum(1) / slices.shape[1]).tolist() for name, own in values.items()}
     present = [name for name, area in areas.items() if any(area)]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.data import PILReader
-from monai.utils import MetaKeys
+from monai.data.image_reader import PILReader
+from monai.utils.enums import MetaKeys
 from PIL import Image, ImageOps
 
 __all__ = ["IndexReader", "PictureReader", "picture_size", "read_index"]
@@ -47,7 +47,7 @@ class PictureReader(PILReader):
         _check_range(picture, path)
         return picture
 
-    def get_data(self, img: Image.Image) -> tuple[np.ndarray, dict]:
+    def get_data(self, img: Image.Image) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the array and MONAI's metadata."""
         return _as_unit_rgb(img), _metadata(img, channel_dim=-1)
 
@@ -64,7 +64,7 @@ class IndexReader(PILReader):
         picture = _open_upright(path)
         return Image.fromarray(_as_index(picture, path))
 
-    def get_data(self, img: Image.Image) -> tuple[np.ndarray, dict]:
+    def get_data(self, img: Image.Image) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the array and MONAI's metadata."""
         return np.array(img), _metadata(img, channel_dim=float("nan"))
 
@@ -147,7 +147,7 @@ def _as_index(picture: Image.Image, path: Path) -> np.ndarray:
     return np.ascontiguousarray(values.astype(np.uint8))
 
 
-def _metadata(picture: Image.Image, channel_dim: float) -> dict:
+def _metadata(picture: Image.Image, channel_dim: float) -> dict[str, Any]:
     return {
         MetaKeys.SPATIAL_SHAPE: np.asarray((picture.height, picture.width)),
         MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,

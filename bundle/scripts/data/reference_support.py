@@ -6,19 +6,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..labels import binary_label, stack_labels
+from ..labels import IGNORED, binary_label, stack_labels
+from .class_names import name_labels
 from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
+from .mask_values import label_tables
+from .picture_reader import read_index
 from .volume_reader import check_same_grid, is_volume_file, read_volume
 
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
 
-_IGNORED = 255
 _Parts = dict[int, list[tuple[list[tuple[int, int]], float | None]]]
 """Label value -> per part the (case, slice) pairs and their relative position."""
 
@@ -56,7 +59,7 @@ class ReferenceSupport:
 def read_reference_support(
     images: str | Sequence[str],
     labels: str | Sequence[str],
-    transform: Sequence[Callable] | Callable,
+    transform: Sequence[Callable[..., Any]] | Callable[..., Any],
     *,
     class_names: Sequence[str] = (),
     num_shots: int | None = None,
@@ -68,8 +71,8 @@ def read_reference_support(
 
     Args:
         images: files, all volumes or all pictures.
-        labels: as many label maps; 255 is ignored, unless it is the only value, as in masks of 0 and 255: then it is
-            label 1.
+        labels: as many label maps, in which 255 is ignored; or masks of one class (0 and 255, perhaps with shades along
+            the edges), which are label 1, see `label_tables`.
         transform: item transforms: load, scale and resize one slice or picture.
         class_names: names of the labels in the order of their values.
         num_shots: take only the first so many cases; None takes all.
@@ -83,40 +86,46 @@ def read_reference_support(
     """
     pairs = _pairs(images, labels)[:num_shots]
     compose = as_compose(transform)
+    num_classes = len(class_names) or None
     if is_volume_file(pairs[0][0]):
-        stacks = [_label_stack(image, label) for image, label in pairs]
+        maps = {label: _label_stack(image, label) for image, label in pairs}
+        tables = label_tables(maps, num_classes=num_classes)
+        stacks = [tables[label][maps[label]] for _, label in pairs]
         parts = _volume_parts(stacks)
         wanted = sorted({case_slice for part in parts.values() for members, _ in part for case_slice in members})
         items = [{"image": pairs[case][0], "label": pairs[case][1], "slice": z} for case, z in wanted]
     else:
         items = [{"image": image, "label": label} for image, label in pairs]
+        maps = {label: read_index(label) for _, label in pairs}
+        tables = label_tables(maps, num_classes=num_classes, are_pictures=True)
         wanted = [(case, 0) for case in range(len(items))]
         parts = {}
     loaded = [compose(item) for item in items]
-    masks = [torch.as_tensor(item["label"]) for item in loaded]
+    masks = [
+        torch.from_numpy(tables[pairs[case][1]])[torch.as_tensor(item["label"]).int()]
+        for item, (case, _) in zip(loaded, wanted, strict=True)
+    ]
     if not parts:
         parts = _picture_parts(masks)
     values = sorted(parts)
     if not values:
         raise ValueError(f"no label in {', '.join(label for _, label in pairs)}: every mask is empty")
-    names = _names(values, class_names)
+    names = name_labels(values, class_names)
     index = {member: number for number, member in enumerate(wanted)}
-    is_binary = values == [_IGNORED]
-    ignored = None if is_binary else _IGNORED
     return ReferenceSupport(
         torch.stack([torch.as_tensor(item["image"]) for item in loaded]),
         {
-            (1 if is_binary else value): [
+            value: [
                 SupportPart(
                     tuple(index[member] for member in members),
-                    stack_labels([binary_label(masks[index[member]], [value], ignored) for member in members]),
+                    stack_labels([binary_label(masks[index[member]], [value], IGNORED) for member in members]),
                     position,
                 )
                 for members, position in part
             ]
             for value, part in parts.items()
         },
-        {(1 if is_binary else value): name for value, name in names.items()},
+        names,
     )
 
 
@@ -149,9 +158,7 @@ def _label_stack(image: str, label: str) -> np.ndarray:
 
 def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
     """Label value -> per third of its extent the (case, slice) pairs and their mean relative position."""
-    values = sorted({int(value) for stack in stacks for value in np.unique(stack)} - {0})
-    if values != [_IGNORED]:
-        values = [value for value in values if value != _IGNORED]
+    values = sorted({int(value) for stack in stacks for value in np.unique(stack)} - {0, IGNORED})
     parts: _Parts = {}
     for value in values:
         members: list[list[tuple[int, int]]] = [[] for _ in range(NUM_CHUNKS)]
@@ -166,19 +173,7 @@ def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
 
 
 def _picture_parts(masks: Sequence[Tensor]) -> _Parts:
-    values = sorted({int(value) for mask in masks for value in mask.unique()} - {0})
-    if values != [_IGNORED]:
-        values = [value for value in values if value != _IGNORED]
+    values = sorted({int(value) for mask in masks for value in np.unique(mask.numpy())} - {0, IGNORED})
     return {
         value: [([(case, 0) for case, mask in enumerate(masks) if (mask == value).any()], None)] for value in values
     }
-
-
-def _names(values: Sequence[int], class_names: Sequence[str]) -> dict[int, str]:
-    if not class_names:
-        return {value: f"label {value}" for value in values}
-    if len(class_names) != len(values):
-        raise ValueError(
-            f"{len(class_names)} class_names ({', '.join(class_names)}) for {len(values)} label values {list(values)}"
-        )
-    return dict(zip(values, class_names, strict=True))

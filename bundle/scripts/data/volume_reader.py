@@ -7,43 +7,43 @@ are asked for.
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from .nifti_file import channel_of, read_nifti
+
 if TYPE_CHECKING:
-    from monai.data import MetaTensor
+    from monai.data.meta_tensor import MetaTensor
 
 __all__ = [
     "CANONICAL_AXES",
+    "GRID_TOLERANCE",
     "Volume",
     "check_same_grid",
+    "corner_distance",
     "is_dicom_source",
     "is_nifti_name",
     "is_volume_file",
     "load_volume",
     "read_volume",
+    "require_volume",
     "volume_stem",
 ]
 
 CANONICAL_AXES = "LPS"
+GRID_TOLERANCE = 0.1  # of the smallest voxel side
 _SMALLEST_VOXEL = 1e-12  # cubic mm
 _SUFFIXES = (".nii", ".nii.gz")
-_PIECE = 2**20  # bytes
 _DISAGREEMENT = 1.0  # mm
-_BROKEN = (
-    *(OSError, EOFError, ValueError, TypeError, OverflowError, MemoryError, zlib.error),
-    *(ImageFileError, HeaderDataError),
-)
+_ROUNDING = 1e-3
 
 
 def is_nifti_name(path: str | Path) -> bool:
@@ -59,6 +59,14 @@ def is_dicom_source(path: str | Path) -> bool:
 def is_volume_file(path: str | Path) -> bool:
     """Whether this is a volume: a NIfTI file by its name, a folder (of a DICOM series), or a DICOM file."""
     return is_nifti_name(path) or _is_dicom_path(path)
+
+
+def require_volume(key: str, path: str | Path) -> None:
+    """Raise an error that names ``key`` where ``path`` is missing (FileNotFoundError) or no volume (ValueError)."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{key} {path} does not exist")
+    if not is_volume_file(path):
+        raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM")
 
 
 def volume_stem(path: str | Path) -> str:
@@ -98,7 +106,7 @@ class Volume(NamedTuple):
     def as_meta_tensor(self) -> MetaTensor:
         """The volume as MONAI's tensor (1, X, Y, Z) with its affine, the source's affine and the name of the source."""
         import torch
-        from monai.data import MetaTensor
+        from monai.data.meta_tensor import MetaTensor
 
         meta: dict[str, Any] = {} if self.series_uid is None else {"series_uid": self.series_uid}
         # Without the space, MetaTensor takes the first axis for channels when it counts the dimensions of space.
@@ -112,6 +120,7 @@ def read_volume(
     is_label: bool = False,
     image: str | Path | None = None,
     series_uid: str | None = None,
+    channel: int | None = None,
 ) -> Volume:
     """Read a 3D volume in the canonical orientation.
 
@@ -121,6 +130,7 @@ def read_volume(
         is_label: read a label map; its values must be whole numbers from 0 to 255.
         image: the image of a label map that needs its grid (DICOM-SEG, pictures).
         series_uid: SeriesInstanceUID, where the image's folder holds several series.
+        channel: number of the part to take, from 0, where the file has a fourth axis (b-values, echoes, time).
 
     Returns:
         The volume; axes were swapped and flipped, nothing was resampled.
@@ -132,7 +142,7 @@ def read_volume(
     path = Path(path)
     uid: str | None = None
     if not is_dicom_source(path):
-        array, affine = _read_nifti(path)
+        array, affine = _read_nifti(path, channel)
     elif is_label:
         array, affine, uid = _read_dicom_label(path, image, series_uid)
     else:
@@ -141,7 +151,8 @@ def read_volume(
     canonical = affine @ inv_ornt_aff(turn, array.shape)
     # A copy where axes were flipped: torch takes no negative strides.
     array = apply_orientation(array, turn).copy(order="K") if (turn[:, 1] < 0).any() else apply_orientation(array, turn)
-    return Volume(_as_label(array, path) if is_label else array, canonical, str(path), affine, uid)
+    array = _as_label(array, path) if is_label else _finite(array, path)
+    return Volume(array, canonical, str(path), affine, uid)
 
 
 def load_volume(
@@ -159,14 +170,33 @@ def load_volume(
     return read_volume(path, is_label=is_label, image=image, series_uid=series_uid).as_meta_tensor()
 
 
-def check_same_grid(image: Volume, label: Volume, *, tolerance: float = 1e-2) -> None:
-    """Raise a ValueError that names both files when their shapes or affines (in mm) differ."""
+def check_same_grid(image: Volume, label: Volume, *, tolerance: float = GRID_TOLERANCE) -> None:
+    """Refuse a label map that doesn't lie where its image does.
+
+    Args:
+        image: see `read_volume`.
+        label: see `read_volume`.
+        tolerance: how far the corners of the two grids may lie apart, as a share of the image's smallest voxel side.
+
+    Raises:
+        ValueError: naming both files, for other shapes or corners farther apart.
+    """
     names = f"{image.source} and its label {label.source}"
     if image.array.shape != label.array.shape:
         raise ValueError(f"{names} have different shapes: {image.array.shape} and {label.array.shape}")
-    difference = float(np.abs(image.affine - label.affine).max())
-    if difference > tolerance:
-        raise ValueError(f"{names} have different affines (by up to {difference:.3g} mm)")
+    apart = corner_distance(image.affine, label.affine, image.array.shape)
+    allowed = tolerance * min(image.spacing)
+    if not apart <= allowed:
+        raise ValueError(
+            f"{names} have different affines: their corners lie up to {apart:.4g} mm apart, expected at most "
+            f"{allowed:.2g} mm (grid_tolerance {tolerance:g} of the smallest voxel side)"
+        )
+
+
+def corner_distance(first: NDArray[np.float64], second: NDArray[np.float64], shape: Sequence[int]) -> float:
+    """The largest distance in mm between the corners that two affines give a grid of this shape."""
+    corners = np.array([(x, y, z, 1) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (*shape[:3], 1)
+    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
 
 
 def _is_dicom_path(path: str | Path) -> bool:
@@ -175,43 +205,24 @@ def _is_dicom_path(path: str | Path) -> bool:
     return is_dicom_path(path)
 
 
-def _read_nifti(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _read_nifti(path: Path, channel: int | None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """(X, Y, Z) of the file's grid, and its affine."""
     if not path.is_file():
         raise FileNotFoundError(f"no volume {path}")
-    array, affine = _read(path)
+    array, image = read_nifti(path)
+    affine = np.array(image.affine, dtype=np.float64)
+    _tell_disagreement(image, path)
     if array.dtype.fields is not None or np.iscomplexobj(array):
-        raise ValueError(f"{path} holds colours or complex numbers ({array.dtype}), expected one number per voxel")
+        kind = "complex numbers" if array.dtype.fields is None else "colours (RGB)"
+        raise ValueError(
+            f"{path} holds colours or complex numbers: {kind}, {array.dtype}; expected one number per voxel, a grey "
+            "image"
+        )
     is_finite = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) >= _SMALLEST_VOXEL
     if not is_finite or np.isnan(io_orientation(affine)).any():
         raise ValueError(f"{path} has an affine that is not invertible: {affine[:3].tolist()}")
-    shape = array.shape
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 3 or not array.size:
-        raise ValueError(f"{path} has the shape {shape}, expected a 3D volume")
+    array = channel_of(array, channel, path)
     return np.ascontiguousarray(array, dtype=np.float32), affine
-
-
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Array and affine of a file; whatever is wrong with it becomes one ValueError.
-
-    The affine is nibabel's (sform before qform), which results are written with, too; MONAI's reader takes the qform
-    where the two disagree. A compressed file is read to its end, so that its checksum is compared.
-    """
-    try:
-        image: Any = nibabel.load(path)
-        if path.name.lower().endswith(".gz"):
-            with gzip.open(path) as stream:
-                array = np.asanyarray(type(image).from_stream(stream).dataobj)
-                while stream.read(_PIECE):
-                    pass
-        else:
-            array = np.asanyarray(image.dataobj)
-        _tell_disagreement(image, path)
-    except _BROKEN as error:
-        raise ValueError(f"{path} is not a readable NIfTI volume: {' '.join(str(error).split())}") from error
-    return array, np.array(image.affine, dtype=np.float64)
 
 
 def _tell_disagreement(image: Any, path: Path) -> None:
@@ -224,8 +235,7 @@ def _tell_disagreement(image: Any, path: Path) -> None:
         return
     if qform is None or sform is None:
         return
-    corners = np.array([(x, y, z, 1) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (*image.shape[:3], 1)
-    difference = np.abs(corners @ (qform - sform).T).max()
+    difference = corner_distance(qform, sform, image.shape)
     if difference > _DISAGREEMENT:
         logging.getLogger(__name__).warning(
             "%s: sform and qform differ by up to %.3g mm; the sform is used", path, difference
@@ -259,10 +269,24 @@ def _read_dicom_label(
     return array, series.affine, series.uid
 
 
+def _finite(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    wrong = array.size - int(np.isfinite(array).sum())
+    if wrong:
+        raise ValueError(
+            f"{path} has {wrong} voxels that are NaN or infinite, expected finite intensities; write a number, such as "
+            "that of the background, into them"
+        )
+    return array
+
+
 def _as_label(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Whole numbers; values that a resampling left within a thousandth of one are rounded."""
     values = np.unique(array)
-    wrong = values[~((values >= 0) & (values <= 255) & (values == np.round(values)))]
+    with np.errstate(invalid="ignore"):
+        near = np.abs(values - np.round(values)) <= _ROUNDING
+        wrong = values[~((values >= -_ROUNDING) & (values <= 255 + _ROUNDING) & near)]
     if len(wrong):
-        shown = ", ".join(f"{value:g}" for value in wrong[:5].tolist())
-        raise ValueError(f"{path} has the label values {shown}; expected whole numbers from 0 to 255")
-    return array.astype(np.uint8)
+        shown = ", ".join(f"{value:.7g}" for value in wrong[:5].tolist())
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise ValueError(f"{path} has the label values {shown}{more}; expected whole numbers from 0 to 255")
+    return np.round(array).astype(np.uint8)

@@ -17,7 +17,10 @@ _OF_THE_VOLUME = ("annotation", "spacing")
 
 
 class PrepareTask(PrepareEpisode):
-    """Episodic tasks as ``PrepareEpisode``; a volume with annotated slices hands over annotation and spacing."""
+    """Episodic tasks as ``PrepareEpisode``, with the label's size as ``output_size``: the segmenter resizes logits.
+
+    A volume with annotated slices hands over annotation and spacing.
+    """
 
     def __call__(
         self,
@@ -28,6 +31,7 @@ class PrepareTask(PrepareEpisode):
     ) -> tuple[Any, Tensor, tuple[()], dict[str, Any]]:
         """Return (image, label, (), keyword arguments of the inferer)."""
         if "annotation" not in batchdata:
-            return super().__call__(batchdata, device, non_blocking, **kwargs)
+            image, label, arguments, extra = super().__call__(batchdata, device, non_blocking, **kwargs)
+            return image, label, arguments, {**extra, "output_size": (label.shape[-2], label.shape[-1])}
         image, label = (convert_tensor(batchdata[key], device, non_blocking) for key in ("image", "label"))
         return image, cast(Tensor, label), (), {key: batchdata[key][0] for key in _OF_THE_VOLUME}

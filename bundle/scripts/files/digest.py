@@ -13,9 +13,9 @@ _BLOCK = 1 << 16
 _BLOCKS = 16
 
 
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, whole."""
-    digest = hashlib.sha256()
+def file_digest(path: str | os.PathLike[str], name: str = "sha256") -> str:
+    """Hash of a file, whole, in hexadecimal digits; ``name`` as `hashlib` has it."""
+    digest = hashlib.new(name)
     with Path(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
@@ -28,13 +28,13 @@ def content_digest(path: str | os.PathLike[str]) -> str:
     Files of up to 1 MiB are read whole; of larger ones 16 blocks of 64 KiB, the first and the last among them. The last
     block of a compressed file holds the checksum of all of its content.
     """
-    place = Path(path)
+    path = Path(path)
     digest = hashlib.sha256()
-    if place.is_dir():
-        for entry in sorted(entry for entry in place.rglob("*") if entry.is_file()):
-            digest.update(f"{entry.relative_to(place).as_posix()} {content_digest(entry)}\n".encode())
+    if path.is_dir():
+        for part in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+            digest.update(f"{part.relative_to(path).as_posix()} {content_digest(part)}\n".encode())
         return digest.hexdigest()
-    with place.open("rb") as file:
+    with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest.update(f"{size} ".encode())
         if size <= _BLOCK * _BLOCKS:

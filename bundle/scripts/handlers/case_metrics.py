@@ -21,10 +21,10 @@ from monai.data import decollate_batch
 from monai.engines import IterationEvents, Workflow
 from monai.utils import CommonKeys
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ..files.atomic import write_csv, write_json
-from ..metrics import IGNORE_VALUE, CaseRow, CaseTable, OverlapCounts, count_overlap, summarise
+from ..labels import IGNORED
+from ..metrics import CaseRow, CaseTable, OverlapCounts, count_overlap, summarise
 from ..metrics.segmentation import CaseArrays, figures
 
 __all__ = ["CASE_COLUMNS", "CaseMetrics", "foreground_mask", "item_rows"]
@@ -42,8 +42,7 @@ class CaseMetrics:
     label map:
 
     - episode: ``class_name``, ``case_id``, ``support_ids``; ``label`` (1, H, W) in {0, 1, 255}; ``pred`` logits (2,
-      h, w), brought to the label's size bilinearly where it differs, foreground where logit 1 > logit 0, or a mask
-      (1, H, W) in {0, 1}.
+      H, W) of the label's size, foreground where logit 1 > logit 0, or a mask (1, H, W) in {0, 1}.
     - label map: no ``class_name``; ``pred`` and ``label`` (1, *spatial) label values (255 in the label is not
       counted), and the table ``classes`` {name: [values]}, in the item or given here: one row per class of the table.
 
@@ -179,33 +178,39 @@ def item_rows(item: Mapping[str, Any], *, classes: Classes | None = None, second
 
 
 def foreground_mask(pred: Tensor, size: Sequence[int]) -> Tensor:
-    """Decide foreground at a given size.
+    """Decide foreground.
 
     Args:
-        pred: logits (2, h, w), or a mask (1, h, w) in {0, 1}.
-        size: (H, W). Logits of another size are brought to it bilinearly (align_corners=False) before the decision.
+        pred: logits (2, H, W), or a mask (1, H, W) in {0, 1}.
+        size: (H, W) of the label.
 
     Returns:
         (1, H, W) boolean.
+
+    Raises:
+        ValueError: for anything else, logits of another size than the label's among them: only the segmenter knows by
+            which rule its host's logits are resized.
     """
+    if pred.ndim != 3 or pred.shape[0] not in (1, 2) or (pred.shape[0] == 2 and not pred.is_floating_point()):
+        raise ValueError(f"a prediction is logits (2, H, W) or a mask (1, H, W), got {pred.dtype} {tuple(pred.shape)}")
+    if tuple(pred.shape[1:]) != tuple(size):
+        raise ValueError(
+            f"the prediction {tuple(pred.shape)} is not of the label's size {tuple(size)}: ask the segmenter for "
+            "logits of that size (output_size; PrepareTask hands it over), nobody else knows how to resize them"
+        )
     if pred.shape[0] == 1:
         return pred > 0
-    if pred.shape[0] != 2 or not pred.is_floating_point():
-        raise ValueError(f"a prediction is logits (2, h, w) or a mask (1, H, W), got {pred.dtype} {tuple(pred.shape)}")
-    # interpolation is linear, so the difference can be taken first
-    difference = (pred[1:].float() - pred[:1].float())[None]
-    if tuple(difference.shape[2:]) != tuple(size):
-        difference = interpolate(difference, size=tuple(size), mode="bilinear", align_corners=False)
+    difference = pred[1:].float() - pred[:1].float()
     if difference.isnan().any():
         raise ValueError("the network's logits are not a number (NaN)")
-    return difference[0] > 0
+    return difference > 0
 
 
 def _count_query(pred: Tensor, label: Tensor) -> OverlapCounts:
-    known = (label == 0) | (label == 1) | (label == IGNORE_VALUE)
+    known = (label == 0) | (label == 1) | (label == IGNORED)
     if not bool(known.all()):
         raise ValueError(
-            f"a query's label holds 0, 1 and {IGNORE_VALUE}, got also {sorted(set(label[~known].tolist()))[:5]}"
+            f"a query's label holds 0, 1 and {IGNORED}, got also {sorted(set(label[~known].tolist()))[:5]}"
         )
     return count_overlap(foreground_mask(pred, label.shape[1:]), label)
 
@@ -215,7 +220,7 @@ def _count_label_map(pred: Tensor, label: Tensor, classes: Classes) -> dict[str,
     for name, values in classes.items():
         wanted = torch.as_tensor([int(value) for value in values], device=label.device)
         truth = torch.isin(label.long(), wanted).to(torch.uint8)
-        truth[label == IGNORE_VALUE] = IGNORE_VALUE
+        truth[label == IGNORED] = IGNORED
         counts[name] = count_overlap(torch.isin(pred.long(), wanted.to(pred.device)), truth)
     return counts
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
@@ -34,6 +33,7 @@ class EpisodeInferer(Inferer):
         support_image: Tensor | dict[str, Tensor],
         support_label: Tensor,
         text_embedding: Tensor | None = None,
+        output_size: tuple[int, int] | None = None,
     ) -> Tensor:
         """Segment the queries of one task.
 
@@ -43,13 +43,15 @@ class EpisodeInferer(Inferer):
             support_image: (1, K, 3, H, W), or features {level: (1, K, C, h, w)}.
             support_label: (1, K, 1, H, W) in {0, 1, 255}.
             text_embedding: (1, T, D).
+            output_size: height and width of the logits; None means those of the images or, where features are given, of
+                the host's own grid.
 
         Returns:
-            (N, 2, H, W) logits; where features are given, at the host's own grid.
+            (N, 2, H, W) logits.
         """
         segmenter: Segmenter = getattr(network, "module", network)
         prompt = segmenter.encode_prompt(support_image, support_label, text_embedding)
-        return segment_in_batches(segmenter, inputs, prompt, self.batch_size)
+        return segment_in_batches(segmenter, inputs, prompt, self.batch_size, output_size)
 
 
 def segment_in_batches(
@@ -71,9 +73,17 @@ def segment_in_batches(
     Returns:
         (N, 2, H, W) logits.
     """
-    if isinstance(images, Tensor):
-        batches: Any = images.split(batch_size)
-    else:
-        parts = {level: value.split(batch_size) for level, value in images.items()}
-        batches = [dict(zip(parts, values, strict=True)) for values in zip(*parts.values(), strict=True)]
-    return torch.cat([segmenter.segment(batch, prompt, output_size) for batch in batches])
+    total = len(images if isinstance(images, Tensor) else next(iter(images.values())))
+    logits: Tensor | None = None
+    for start in range(0, total, batch_size):
+        chosen = slice(start, start + batch_size)
+        batch = (
+            images[chosen] if isinstance(images, Tensor) else {level: maps[chosen] for level, maps in images.items()}
+        )
+        found = segmenter.segment(batch, prompt, output_size)
+        if logits is None:  # filled in place: at the images' full size a second copy would show
+            logits = found.new_empty((total, *found.shape[1:]))
+        logits[chosen] = found
+    if logits is None:
+        raise ValueError("there is no image to segment")
+    return logits

@@ -3,26 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.inferers import Inferer
+from monai.data.meta_tensor import MetaTensor
+from monai.inferers.inferer import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from .propagation import ANNOTATION_COMPLETE, NOT_ANNOTATED, PropagationParameters, PropagationResult
-from .propagation.geometry.slice_axis import choose_slice_axis
-from .volume.session import VolumeSession
+from ..data.class_names import name_labels
+from .propagation import ANNOTATION_COMPLETE, PropagationParameters, PropagationResult
+from .propagation.evidence.annotations import labelled_slices
+from .propagation.evidence.slice_features import Backbone, FeatureSource
+from .propagation.geometry.slice_axis import axis_of_labels, refuse_other_axis
+from .volume.guesses import tell_guesses
+from .volume.session import Progress, VolumeSession
 
 __all__ = ["PropagationInferer"]
-
-Progress = Callable[[str, int, int], None]
 
 
 class PropagationInferer(Inferer):
@@ -32,12 +34,14 @@ class PropagationInferer(Inferer):
         parameters: values and switches of the propagation.
         annotation_complete: what an unlabelled pixel of an annotated slice means, "own" or "all"
             (``VolumeSession``).
-        slice_axis: axis of (X, Y, Z) that slices are counted along; the one with the largest spacing if None (Z on
-            ties).
+        slice_axis: axis of (X, Y, Z) that slices are counted along; the one that the annotation was painted along if
+            None (``axis_of_labels``).
         cache_dir: folder that keeps features, so that the same volume costs no backbone pass again.
         intensity_window: (low, high) in the volume's unit; found by itself if None.
         probability: also give the probability of any label.
-        batch_size: slices per backbone pass.
+        batch_size: slices per backbone pass; 2, on CUDA 16, if None.
+        class_names: names of the labels in the order of their values; a number other than that of the annotated labels
+            is refused before anything is computed.
         progress: show a progress bar (tqdm) where no callback is given.
     """
 
@@ -50,7 +54,8 @@ class PropagationInferer(Inferer):
         cache_dir: str | Path | None = None,
         intensity_window: tuple[float, float] | None = None,
         probability: bool = False,
-        batch_size: int = 2,
+        batch_size: int | None = None,
+        class_names: Sequence[str] = (),
         progress: bool = False,
     ) -> None:
         super().__init__()
@@ -65,12 +70,13 @@ class PropagationInferer(Inferer):
         self.intensity_window = intensity_window
         self.probability = probability
         self.batch_size = batch_size
+        self.class_names = tuple(class_names)
         self.progress = progress
 
     def __call__(
         self,
         inputs: Tensor,
-        network: Any,
+        network: FeatureSource | Backbone,
         *,
         annotation: Tensor,
         spacing: Sequence[float] | None = None,
@@ -96,7 +102,8 @@ class PropagationInferer(Inferer):
         if volume.shape != label.shape:
             raise ValueError(f"annotation has the shape {label.shape}, expected that of the volume, {volume.shape}")
         millimetres = _spacing(inputs, spacing)
-        axis = choose_slice_axis(millimetres, preferred=2) if self.slice_axis is None else self.slice_axis
+        axis = axis_of_labels(label, millimetres, preferred=2) if self.slice_axis is None else self.slice_axis
+        refuse_other_axis(label, axis, _source(annotation))
         session = VolumeSession(
             volume.transpose(2, 1, 0),
             spacing=millimetres[::-1],
@@ -107,11 +114,19 @@ class PropagationInferer(Inferer):
             intensity_window=self.intensity_window,
             annotation_complete=self.annotation_complete,
             batch_size=self.batch_size,
+            memory_mib=0,
         )
-        for index in annotated_slices(label, axis):
+        tell_guesses(
+            label,
+            slice_axis=axis,
+            found_axis=self.slice_axis is None,
+            window=session.intensity_range if self.intensity_window is None else None,
+        )
+        for index in labelled_slices(label, axis):
             session.annotate(index, np.take(label.transpose(2, 1, 0), index, axis=2 - axis))
         if not session.annotated_slices:
             raise ValueError("the annotation has no label on any slice (its values are only 0 and 255)")
+        name_labels(session.annotated_values, self.class_names)
         with nullcontext(progress) if progress is not None or not self.progress else _progress_bar() as tell:
             result = session.segment(tell, probability=self.probability)
         result.label = _like(result.label, inputs)
@@ -119,13 +134,6 @@ class PropagationInferer(Inferer):
             result.probability = _like(result.probability, inputs)
         result.slice_axis = axis
         return result
-
-
-def annotated_slices(label: NDArray, slice_axis: int) -> list[int]:
-    """Indices of the slices of a label map (X, Y, Z) that carry a label."""
-    is_label = (label > 0) & (label != NOT_ANNOTATED)
-    others = tuple(axis for axis in range(3) if axis != slice_axis)
-    return [int(index) for index in np.flatnonzero(is_label.any(axis=others))]
 
 
 @contextmanager
@@ -142,7 +150,14 @@ def _progress_bar() -> Iterator[Progress]:
         yield tell
 
 
-def _as_volume(tensor: Tensor | NDArray, name: str) -> NDArray:
+def _source(annotation: Tensor) -> str:
+    """File of an annotation, where its metadata names one."""
+    name = annotation.meta.get("filename_or_obj") if isinstance(annotation, MetaTensor) else None
+    name = name[0] if isinstance(name, (list, tuple)) and name else name
+    return str(name) if name else "the annotation"
+
+
+def _as_volume(tensor: Tensor | NDArray[Any], name: str) -> NDArray[Any]:
     array = tensor.detach().cpu().numpy() if isinstance(tensor, Tensor) else np.asarray(tensor)
     shape = array.shape
     while array.ndim > 3 and array.shape[0] == 1:
@@ -161,7 +176,7 @@ def _spacing(inputs: Tensor, spacing: Sequence[float] | None) -> tuple[float, ..
     return values
 
 
-def _like(array: NDArray, inputs: Tensor) -> Tensor:
+def _like(array: NDArray[Any], inputs: Tensor) -> Tensor:
     """An array (Z, Y, X) as a tensor of the shape, device and affine of the inputs."""
     tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 1, 0))).reshape(tuple(inputs.shape))
     if isinstance(inputs, MetaTensor):

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .adaptation import Adaptation, with_parameters
 from .adaptation.base import IMAGE, SupportSet
+from .blocks.logits import resize_logits
 from .hosts.base import Host
 from .stored_prompt import StoredPrompt
 
@@ -57,7 +57,8 @@ class Segmenter(nn.Module):
         backbone: image -> {level: map}; it is cut down to the levels that the host wants.
         host: the few-shot network; it sees features and masks, never images.
         refinement: called as ``refinement(logits, image, prompt)`` after the host, with
-            ``prompt = refinement.encode(support_image, support_label)``; None leaves the host's logits as they are.
+            ``prompt = refinement.encode(support_image, support_label)`` and the logits at ``refinement.logit_size``
+            (None: at the host's grid); None leaves the host's logits as they are.
         adaptation: tunes the host to the support set in ``encode_prompt``, in evaluation mode; the prompt holds the
             tuned values, the host's own stay as they are. None for none.
     """
@@ -154,8 +155,8 @@ class Segmenter(nn.Module):
         Args:
             image: (B, 3, H, W) RGB in [0, 1], or its features {level: (B, C, h, w)}.
             prompt: from ``encode_prompt``, of the same batch size or of one episode for all.
-            output_size: height and width of the logits; None means those of the image or, where only features are
-                given, of the host's grid.
+            output_size: height and width of the logits, which are resized by the host's rule; None means those of the
+                image or, where only features are given, of the host's grid.
 
         Returns:
             (B, 2, H, W) logits, background first.
@@ -179,6 +180,7 @@ class Segmenter(nn.Module):
         if prompt.refinement is not None:
             if IMAGE not in features:
                 raise ValueError(f"the refinement needs the images beside their features, under {IMAGE!r}")
+            logits = resize_logits(logits, self.refinement.logit_size, align_corners)
             logits, align_corners = self.refinement(logits, features[IMAGE], prompt.refinement), False
         if output_size is None and isinstance(image, Tensor):
             output_size = (image.shape[2], image.shape[3])
@@ -324,13 +326,6 @@ def described_network(state: Mapping[str, Any], prefix: str = "") -> str | None:
     if signature is None:
         return None
     return bytes(signature.tolist()).rstrip(b"\0").decode(errors="replace")
-
-
-def resize_logits(logits: Tensor, size: tuple[int, int] | None, align_corners: bool) -> Tensor:
-    """Resize bilinearly; None, or the same size, leaves the logits as they are."""
-    if size is None or (logits.shape[2] == size[0] and logits.shape[3] == size[1]):
-        return logits
-    return F.interpolate(logits, [size[0], size[1]], mode="bilinear", align_corners=align_corners)
 
 
 def _size_of(image: Tensor | Features, otherwise: Tensor) -> tuple[int, int]:

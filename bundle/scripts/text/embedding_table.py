@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
 from .encoders import TextEncoder
 from .prompts import Prompts, read_prompts
 
@@ -115,7 +115,7 @@ class EmbeddingTable:
                 rows = [_without_padding(row) for row in encoded]
                 stored.update({keys[sentence]: row for sentence, row in zip(absent, rows, strict=True)})
                 if self.cache_file is not None:
-                    write_file(self.cache_file, lambda draft: save_file(stored, draft))
+                    write_tensors(self.cache_file, stored)
             self._vectors = {sentence: stored[keys[sentence]].reshape(-1, self.dim) for sentence in wanted}
         return self._vectors
 

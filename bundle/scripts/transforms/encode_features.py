@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
 
 __all__ = ["EncodeFeaturesd"]
 
@@ -87,8 +86,8 @@ class EncodeFeaturesd(MapTransform):
         features = self._encode(image)
         everything = {**(_read(file) if file.is_file() else {}), **features}
         try:
-            write_file(file, lambda draft: save_file(everything, draft))
-        except (SafetensorError, OSError) as error:
+            write_tensors(file, everything)
+        except OSError as error:
             raise OSError(f"can't write features to {self.cache_dir} ({error}); is the disk full?") from error
         return features
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
 from skimage.filters import threshold_otsu
 from torch import Tensor
+
+from ..data.intensity_unit import check_window, without_padding
 
 __all__ = ["ScaleIntensityBodyd", "ScaleIntensityWindowd", "body_range", "scale_to_unit"]
 
@@ -21,10 +23,10 @@ _MOST_VOXELS = 4_000_000  # a sample of this size tells the percentiles of large
 def body_range(volume: Tensor, lower: float = 0.5, upper: float = 99.5) -> tuple[float, float]:
     """Intensities that become 0 and 1.
 
-    Voxels of the lowest value of all are empty (padding, cut-off noise) and count nowhere, so that cropping or adding
-    an empty margin changes nothing. The lower end is a percentile of the other voxels; the upper end a percentile
-    of the body: of those of them on the bright side of Otsu's two classes, so that a noisy background doesn't dim the
-    image.
+    Padding, and voxels of the lowest value of all others (cut-off noise), are empty and count nowhere, so that
+    cropping or adding an empty margin changes nothing. The lower end is a percentile of the other voxels; the upper end
+    a percentile of the body: of those of them on the bright side of Otsu's two classes, so that a noisy background
+    doesn't dim the image.
 
     Args:
         volume: any shape, any numeric type.
@@ -36,7 +38,7 @@ def body_range(volume: Tensor, lower: float = 0.5, upper: float = 99.5) -> tuple
     """
     values = volume.detach().cpu().numpy()
     step = int(np.ceil((values.size / _MOST_VOXELS) ** (1 / values.ndim)))
-    values = values[(slice(None, None, step),) * values.ndim].astype(np.float32).ravel()
+    values = without_padding(values[(slice(None, None, step),) * values.ndim].astype(np.float32).ravel())
     occupied = values[values > values.min()]
     if not occupied.size:
         return float(values[0]), float(values[0])
@@ -62,23 +64,31 @@ class ScaleIntensityBodyd(MapTransform):
         lower: percentile that becomes 0.
         upper: percentile that becomes 1.
         allow_missing_keys: see MONAI.
+        window: intensities that become 0 and 1 in every volume; None takes the percentiles.
     """
 
     def __init__(
-        self, keys: KeysCollection, lower: float = 0.5, upper: float = 99.5, allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        lower: float = 0.5,
+        upper: float = 99.5,
+        allow_missing_keys: bool = False,
+        window: Sequence[float] | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if not 0 <= lower < upper <= 100:
             raise ValueError(f"percentiles must rise within 0 to 100, got lower {lower} and upper {upper}")
         self.lower = lower
         self.upper = upper
+        self.window = None if window is None else check_window(window)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Scale the entries; refuses values that aren't finite."""
         result = dict(data)
         for key in self.key_iterator(result):
             volume = _finite_tensor(result[key], key)
-            result[key] = scale_to_unit(volume, *body_range(volume, self.lower, self.upper))
+            low, high = self.window or body_range(volume, self.lower, self.upper)
+            result[key] = scale_to_unit(volume, low, high)
         return result
 
 
@@ -94,10 +104,7 @@ class ScaleIntensityWindowd(MapTransform):
 
     def __init__(self, keys: KeysCollection, minimum: float, maximum: float, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
-        if not minimum < maximum:
-            raise ValueError(f"the window must have a width, got minimum {minimum} and maximum {maximum}")
-        self.minimum = minimum
-        self.maximum = maximum
+        self.minimum, self.maximum = check_window((minimum, maximum))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Scale the entries; refuses values that aren't finite."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.transforms import Compose, MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.compose import Compose
+from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from ..data.picture_reader import IndexReader, PictureReader
@@ -38,7 +39,7 @@ class LoadItemd(MapTransform):
     def __init__(
         self,
         keys: KeysCollection = ("image", "label"),
-        volume_transforms: Sequence[Callable] = (),
+        volume_transforms: Sequence[Callable[..., Any]] = (),
         volumes_kept: int = 2,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -47,7 +48,7 @@ class LoadItemd(MapTransform):
             raise ValueError(f"volumes_kept must be at least 1, got {volumes_kept}")
         self.volume_transforms = Compose(list(volume_transforms))
         self.volumes_kept = volumes_kept
-        self._volumes: OrderedDict[tuple, dict[Hashable, Tensor]] = OrderedDict()
+        self._volumes: OrderedDict[tuple[tuple[str, str], ...], dict[Hashable, Tensor]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

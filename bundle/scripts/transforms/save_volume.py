@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from ..data.volume_reader import volume_stem
 from ..files.atomic import replace_when_done
+from ..version import version
 from .source_grid import SourceGrid, read_source_grid
+
+_GEOMETRY = (
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z"),
+)
 
 __all__ = ["canonical_axis_in_file", "save_like", "volume_stem"]
 
@@ -20,7 +26,8 @@ __all__ = ["canonical_axis_in_file", "save_like", "volume_stem"]
 def save_like(source: str | Path | SourceGrid, array: NDArray[Any], target: str | Path) -> Path:
     """Write a volume in the canonical orientation as NIfTI on the grid that it was read from.
 
-    Axes are swapped and flipped, nothing is resampled; affine, codes and units are those of the source.
+    Axes are swapped and flipped, nothing is resampled; affine, codes and units are those of the source. Nothing else of
+    its header is taken over: no window, intent, description or extension, which may hold a patient's name.
 
     Args:
         source: the NIfTI file, or DICOM series, whose grid is taken; or that grid.
@@ -36,10 +43,11 @@ def save_like(source: str | Path | SourceGrid, array: NDArray[Any], target: str 
     """
     grid = source if isinstance(source, SourceGrid) else read_source_grid(source)
     turned = grid.from_canonical(array)
-    header = grid.header.copy() if grid.header is not None else _scanner_header(grid.affine)
+    header = _scanner_header(grid.affine) if grid.header is None else _geometry_of(grid.header, grid.image_class)
     header.set_data_shape(grid.shape)
     header.set_data_dtype(_storage_type(turned))
     header.set_slope_inter(1.0, 0.0)
+    header["descrip"] = _provenance()
     image = grid.image_class(turned.astype(header.get_data_dtype()), grid.affine, header)
     image.header.set_slope_inter(1.0, 0.0)
     with replace_when_done(target) as partial:
@@ -58,6 +66,22 @@ def canonical_axis_in_file(source: str | Path, axis: int) -> tuple[int, bool]:
         The axis in the file, and whether it runs the other way there.
     """
     return read_source_grid(source).own_axis(axis)
+
+
+def _geometry_of(header: Any, image_class: Any) -> Any:
+    """A new header with the geometry of another one, bit for bit."""
+    fresh = image_class.header_class(endianness=header.endianness)
+    for name in _GEOMETRY:
+        fresh[name] = header[name]
+    for axis in range(4):
+        fresh["pixdim"][axis] = header["pixdim"][axis]
+    fresh["xyzt_units"] = header["xyzt_units"]
+    return fresh
+
+
+def _provenance() -> bytes:
+    """What made a file, in the 80 bytes that NIfTI has for it."""
+    return f"CD-TG bundle {version()}"[:79].encode()
 
 
 def _scanner_header(affine: NDArray[np.float64]) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from ..data.nifti_file import read_nifti_header
 from ..data.volume_reader import CANONICAL_AXES, is_dicom_source
 
 if TYPE_CHECKING:
@@ -38,13 +39,22 @@ class SourceGrid(NamedTuple):
     header: Any = None
     series: DicomSeries | None = None
 
+    def to_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Swap and flip the axes of a volume, or of a slab of it, into the canonical orientation; a view."""
+        turned: NDArray[Any] = apply_orientation(
+            array, ornt_transform(io_orientation(self.affine), axcodes2ornt(CANONICAL_AXES))
+        )
+        return turned
+
     def from_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
         """Swap and flip the axes of a volume in the canonical orientation; nothing is resampled.
 
         Raises:
             ValueError: when the array is not of this grid.
         """
-        turned = apply_orientation(array, ornt_transform(axcodes2ornt(CANONICAL_AXES), io_orientation(self.affine)))
+        turned: NDArray[Any] = apply_orientation(
+            array, ornt_transform(axcodes2ornt(CANONICAL_AXES), io_orientation(self.affine))
+        )
         if turned.shape != self.shape:
             raise ValueError(f"a result of shape {turned.shape} does not fit the grid {self.shape} of {self.source}")
         return turned
@@ -68,5 +78,5 @@ def read_source_grid(source: str | Path, series_uid: str | None = None) -> Sourc
 
         series = find_series(source, series_uid)
         return SourceGrid(source, series.shape, series.affine, nibabel.Nifti1Image, series=series)
-    reference: Any = nibabel.load(source)
+    reference = read_nifti_header(Path(source))
     return SourceGrid(source, reference.shape[:3], reference.affine, type(reference), reference.header)

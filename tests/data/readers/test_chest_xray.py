@@ -92,8 +92,8 @@ def test_malformed_folders(tmp_path: Path) -> None:
     save_picture(tmp_path / "images" / "a.png")
     with pytest.raises(FileNotFoundError, match=r"none of the 1 pictures in .* has a mask"):
         read_chest_xray(tmp_path)
-    save_mask(tmp_path / "masks" / "a.png", square_mask(1))
-    with pytest.raises(ValueError, match=r"a\.png has label values up to 1, expected 0 and 255"):
+    save_mask(tmp_path / "masks" / "a.png", square_mask(7))
+    with pytest.raises(ValueError, match=r"a\.png has label values up to 7, expected 0 and 255"):
         read_chest_xray(tmp_path)
 
 

@@ -134,3 +134,57 @@ def test_sample_counts(shared_data: Path) -> None:
     items = read_coco(shared_data / "COCO128")
     assert len(items) == 20
     assert sum("person" in item["classes"] for item in items) > 0
+
+
+def nested(folder: Path, names: list[str], encoding: str = "utf-8") -> Path:
+    """Instances of pictures in folders: the n-th shows a dog of n + 1 columns."""
+    content = instances()
+    content["images"] = [{"id": n, "file_name": name, "height": 12, "width": 16} for n, name in enumerate(names)]
+    content["annotations"] = [
+        {"id": n, "image_id": n, "category_id": 18, "segmentation": box(2, 2, 3 + n, 10)} for n in range(len(names))
+    ]
+    (folder / "annotations").mkdir(exist_ok=True)
+    text = json.dumps(content)
+    (folder / "annotations" / "instances_train2014.json").write_text(text, encoding=encoding)
+    return folder
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_pictures_of_one_name_in_several_folders(tmp_path: Path, encoding: str) -> None:
+    names = ["a/1.jpg", "b/1.jpg", "b/c/1.jpg"]
+    for seed, name in enumerate([*names, "1.jpg"]):
+        save_picture(tmp_path / "train2014" / name, seed=seed)
+    nested(tmp_path, names, encoding)
+    for _ in range(2):  # drawn, and from the index
+        items = read_coco(tmp_path)
+        assert [item["image"] for item in items] == [str(tmp_path / "train2014" / name) for name in names]
+        assert [item["case_id"] for item in items] == ["a/1", "b/1", "b/c/1"]
+        assert [round(item["areas"]["dog"] * 192 / 8) for item in items] == [1, 2, 3]
+        assert len({item["label"] for item in items}) == 3
+
+
+@pytest.mark.parametrize("names", [["a/1.jpg", "b/1.jpg"], ["1.jpg", "1.png"], ["1.jpg", "1.jpg"]], ids=str)
+def test_two_images_that_mean_one_picture_are_refused(tmp_path: Path, names: list[str]) -> None:
+    for name in ("1.jpg", "1.png"):
+        save_picture(tmp_path / "train2014" / name)
+    with pytest.raises(ValueError, match=r"lists two images, .*1\.(jpg|png), that mean the same picture"):
+        read_coco(nested(tmp_path, names))
+
+
+def test_a_name_with_folders_that_the_export_dropped(tmp_path: Path) -> None:
+    save_picture(tmp_path / "train2014" / "1.jpg")
+    for name in ("data/images/1.jpg", "C:\\data\\1.jpg"):
+        (item,) = read_coco(nested(tmp_path, [name]))
+        assert item["case_id"] == "1"
+
+
+def test_a_drawn_mask_without_its_picture_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_picture(tmp_path / "images" / "a.jpg")
+    for name in ("a", "b"):
+        save_mask(tmp_path / "masks" / f"{name}.png", square_mask(1))
+    assert len(read_coco(tmp_path)) == 1
+    assert "1 mask(s) in" in caplog.text
+    assert "the first is b.png" in caplog.text
+    save_picture(tmp_path / "images" / "a.png")
+    with pytest.raises(ValueError, match=r"holds two pictures named a: a\.jpg and a\.png"):
+        read_coco(tmp_path)

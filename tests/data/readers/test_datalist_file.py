@@ -112,3 +112,26 @@ def test_any_json_gives_one_error_that_names_the_file(tmp_path_factory: pytest.T
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         read_datalist(file)
     assert str(file.parent) in str(caught.value)
+
+
+def test_names_of_links_with_one_channel_and_other_spellings(decathlon: Path) -> None:
+    """Hub snapshots link to files named by a hash; lists hold channels as lists; Macs spell umlauts in two letters."""
+    root = decathlon.parent
+    for kind in ("images", "labels"):
+        (root / f"{kind}Tr" / "s_0.nii.gz").rename(root / f"{kind[0]}0f86d081884c7d65")
+        (root / f"{kind}Tr" / "s_0.nii.gz").symlink_to(root / f"{kind[0]}0f86d081884c7d65")
+        (root / f"{kind}Tr" / "s_1.nii.gz").rename(root / f"{kind}Tr" / "Gro\u0308\u00dfe.nii.gz")
+    (root / "imagesTr" / "s_2.nii.gz").rename(root / "imagesTr" / "s_2_0000.nii.gz")
+    entries = [
+        {"image": ["imagesTr/s_0.nii.gz"], "label": "labelsTr/s_0.nii.gz"},
+        {"image": "imagesTr/Gr\u00f6\u00dfe.nii.gz", "label": ["labelsTr/Gr\u00f6\u00dfe.nii.gz"]},
+        {"image": "imagesTr/s_2_0000.nii.gz", "label": "labelsTr/s_2.nii.gz"},
+    ]
+    labels = {"background": "0", "spleen": "1", "cyst": ["2"]}  # nnU-Net's order, as text
+    decathlon.write_text(json.dumps({"labels": labels, "training": entries}), encoding="utf-16")
+    items = read_datalist(decathlon)
+    assert [item["case_id"] for item in items] == ["s_0", "Gro\u0308\u00dfe", "s_2"]
+    assert [list(item["classes"]) for item in items] == [["spleen", "cyst"]] * 3
+    decathlon.write_text(json.dumps({"training": [{"image": ["a.nii", "b.nii"], "label": "c.nii"}]}))
+    with pytest.raises(ValueError, match=r"entry 0 needs an image and a label, each one file name"):
+        read_datalist(decathlon)

@@ -108,3 +108,19 @@ def test_any_names_give_values_or_one_error(names: Any) -> None:
         assert all(isinstance(name, str) and name for name in values)
         assert all(0 < value < 256 for own in values.values() for value in own)
     assert not message or message.startswith("x ")
+
+
+def test_names_in_another_spelling_and_results_beside_the_images(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "Gro\u0308\u00dfe.png")  # as a Mac spells it
+    save_mask(tmp_path / "labels" / "Gr\u00f6\u00dfe.png", square_mask(1))
+    (tmp_path / "images" / "._x.png").write_bytes(b"\0\5\x16\7")
+    save_mask(tmp_path / "images" / "Gr\u00f6\u00dfe_seg.png", square_mask(1))
+    (item,) = read_image_folder(tmp_path)
+    assert item["classes"] == {"class_1": [1]}
+
+
+@pytest.mark.parametrize(
+    "names", [{"liver": "1", "spleen": ["2", "3"]}, {"background": "0", "liver": 1, "spleen": [2, 3]}], ids=str
+)
+def test_label_values_as_text(names: dict[str, Any]) -> None:
+    assert class_values_of(names, "labels") == {"liver": [1], "spleen": [2, 3]}

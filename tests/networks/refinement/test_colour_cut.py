@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scripts.networks.blocks.logits import resize_logits
 from scripts.networks.refinement import ColourCut
 
 SIDE = 80
@@ -30,10 +31,10 @@ def picture(mask: Tensor, seed: int, inside: tuple[float, ...] = (0.7, 0.3, 0.3)
 
 
 def coarse_logits(mask: Tensor, seed: int, shift: float = 0.0) -> Tensor:
-    """A host's answer: blurred, noisy, off by a shift: (1, 2, 20, 20)."""
+    """A host's answer: blurred, noisy, off by a shift, brought to the refinement's raster: (1, 2, 40, 40)."""
     blurred = F.avg_pool2d(F.avg_pool2d(mask, 4), 5, 1, 2)
     score = 10 * (blurred - 0.5) + shift + torch.randn(blurred.shape, generator=torch.Generator().manual_seed(seed))
-    return torch.cat([-score / 2, score / 2], dim=1)
+    return resize_logits(torch.cat([-score / 2, score / 2], dim=1), (40, 40), align_corners=False)
 
 
 def iou(logits: Tensor, mask: Tensor) -> float:
@@ -120,7 +121,7 @@ def test_one_good_support_among_empty_ones(support: tuple[Tensor, Tensor]) -> No
 @pytest.mark.parametrize("value", [-50.0, 50.0])
 def test_decided_logits_stay(support: tuple[Tensor, Tensor], value: float) -> None:
     refine = ColourCut(grid=40)
-    logits = torch.stack([torch.full((1, 10, 10), -value / 2), torch.full((1, 10, 10), value / 2)], dim=1)
+    logits = torch.stack([torch.full((1, 40, 40), -value / 2), torch.full((1, 40, 40), value / 2)], dim=1)
     refined = refine(logits, picture(disc(40, 40, 10), 0), refine.encode(*support))
     assert torch.isfinite(refined).all()
     assert (refined.argmax(1) == int(value > 0)).all()
@@ -143,6 +144,12 @@ def test_dtype_follows_the_logits(support: tuple[Tensor, Tensor]) -> None:
     mask = disc(40, 40, 18)
     refined = refine(coarse_logits(mask, 0).double(), picture(mask, 1), refine.encode(*support))
     assert refined.dtype == torch.float64
+
+
+def test_logits_on_another_raster_are_refused(support: tuple[Tensor, Tensor]) -> None:
+    refine = ColourCut(grid=40)
+    with pytest.raises(ValueError, match=r"works on logits \(B, 2, 40, 40\), got \(1, 2, 20, 20\): resize them"):
+        refine(torch.zeros(1, 2, 20, 20), picture(disc(40, 40, 10), 0), refine.encode(*support))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +179,7 @@ def test_colour_finds_what_the_logits_miss() -> None:
 def test_candidates_grow_as_the_threshold_falls() -> None:
     mask = disc(40, 40, 18)
     refine = ColourCut(grid=40, colour_weight=0.0)
-    unary = F.interpolate(coarse_logits(mask, 0), (40, 40), mode="bilinear")[0]
+    unary = coarse_logits(mask, 0)[0]
     lab = np.zeros((40, 40, 3))
     found = refine.candidates((unary[1] - unary[0]).numpy(), lab, None)
     areas = [candidate.mask.sum() for candidate in sorted(found, key=lambda candidate: candidate.offset)]

@@ -21,9 +21,12 @@ from monai.bundle.reference_resolver import ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, ID_SEP_KEY, MERGE_KEY
 
 from ...files.bundle_root import CONFIGS
+from .override_types import read_override_types, shipped_overlays
 from .running_config import running_config
 
-__all__ = ["find_file", "refuse_unknown_ids", "unknown_ids"]
+__all__ = ["UNKNOWN_IDS", "find_file", "refuse_unknown_ids", "unknown_ids"]
+
+UNKNOWN_IDS = "unknown ids in the configuration"
 
 _ROOTS = ("initialize", "run", "finalize")
 
@@ -45,15 +48,17 @@ def refuse_unknown_ids(*base_files: str) -> None:
     """
     running = running_config("refuse_unknown_ids")
     files = [find_file(name, running.folder) for name in base_files]
+    base = ConfigParser.load_config_files([str(file) for file in files])
     problems = unknown_ids(
         running.parser.get(),
-        ConfigParser.load_config_files([str(file) for file in files]),
+        base,
         roots=running.roots,
         other_files=_other_files(files),
         locate=lambda target: _full_path(target, running.parser),
     )
     if problems:
-        raise ValueError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise ValueError(f"{UNKNOWN_IDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    read_override_types(running.parser, base, shipped_overlays(files))
 
 
 def unknown_ids(

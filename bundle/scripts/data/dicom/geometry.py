@@ -8,8 +8,7 @@ against the patient axis. Only ImagePositionPatient and ImageOrientationPatient 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,6 +19,8 @@ __all__ = ["stack_slices"]
 _DUPLICATE = 1e-2  # mm between two slices that are the same place
 _UNEVEN = 0.05  # of a step between slices, beyond which the grid isn't regular
 _ROUNDING = 0.02  # mm that positions may be rounded by
+_SAME_SPACING = 1e-3  # of the spacing
+_SAME_DIRECTION = 1e-2  # length of the difference of unit vectors, half a degree
 _TILT = np.tan(np.radians(1.0))
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -35,12 +36,14 @@ def stack_slices(slices: Sequence[SliceHeader]) -> tuple[list[SliceHeader], np.n
         head, as NIfTI has it. The step between slices is that of their positions; a tilted gantry gives a sheared grid.
 
     Raises:
-        ValueError: for slices of different size, spacing or orientation, two at the same place, a missing one, or one
-            that is off the line of the others; the message names the file.
+        ValueError: for slices of different size, spacing or orientation, one that lacks an entry of the others, two at
+            the same place, a missing one, or one that is off the line of the others; the message names the file.
     """
-    _check_equal(slices, "size (rows, columns)", lambda one: one.size)
-    _check_equal(slices, "pixel spacing in mm", lambda one: tuple(one.spacing.round(3).tolist()))
-    _check_equal(slices, "orientation", lambda one: tuple((one.orientation.round(2) + 0.0).ravel().tolist()))
+    _check_complete(slices)
+    _check_equal(slices, "size (rows, columns)", lambda one: np.asarray(one.size), 0)
+    spacing = np.median([one.spacing for one in slices], axis=0)
+    _check_equal(slices, "pixel spacing in mm", lambda one: one.spacing, _SAME_SPACING * float(spacing.min()))
+    _check_equal(slices, "orientation", lambda one: one.orientation, _SAME_DIRECTION)
     column_direction, row_direction = slices[0].orientation
     normal = np.cross(column_direction, row_direction)
     ordered = sorted(slices, key=lambda one: float(one.position @ normal))
@@ -52,11 +55,27 @@ def stack_slices(slices: Sequence[SliceHeader]) -> tuple[list[SliceHeader], np.n
     return ordered, _TO_RAS @ lps
 
 
-def _check_equal(slices: Sequence[SliceHeader], name: str, value: Callable[[SliceHeader], Hashable]) -> None:
-    counts = Counter(value(one) for one in slices)
-    if len(counts) > 1:
-        usual = counts.most_common(1)[0][0]
-        odd = next(one for one in slices if value(one) != usual)
+def _check_complete(slices: Sequence[SliceHeader]) -> None:
+    """An absent entry means its default in a series without it, but a loss where other slices have it."""
+    for name in {name for one in slices for name in one.lacks}:
+        odd = next(one for one in slices if name in one.lacks)
+        others = sum(name not in one.lacks for one in slices)
+        if others:
+            raise ValueError(
+                f"{_name(odd)} has no {name}, which {others} other slices of its series have: its intensities would be "
+                "of another unit; restore the entry, or leave the slice out"
+            )
+
+
+def _check_equal(
+    slices: Sequence[SliceHeader], name: str, value: Callable[[SliceHeader], np.ndarray], tolerance: float
+) -> None:
+    """Compare each slice with the median of all: values that differ by rounding fall into no two bins."""
+    values = np.stack([value(one) for one in slices])
+    usual = np.sort(values, axis=0)[(len(values) - 1) // 2]
+    apart = np.abs(values - usual).reshape(len(values), -1).max(axis=1)
+    if apart.max() > tolerance:
+        odd = slices[int(apart.argmax())]
         raise ValueError(
             f"{_name(odd)} has another {name} than most of its series: {_plain(value(odd))}, expected {_plain(usual)}"
         )
@@ -98,7 +117,7 @@ def _step(ordered: Sequence[SliceHeader], normal: np.ndarray) -> np.ndarray:
     along = float(step @ normal)
     if np.linalg.norm(step - along * normal) > _TILT * along:
         logging.getLogger(__name__).warning("%s: slices are sheared (a tilted gantry)", ordered[0].path.parent)
-    return step
+    return np.asarray(step)
 
 
 def _name(one: SliceHeader) -> str:

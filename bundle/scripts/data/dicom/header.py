@@ -44,6 +44,7 @@ _TAGS = (
     *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+_RESCALE = {"RescaleSlope": 1.0, "RescaleIntercept": 0.0}
 
 
 class SliceHeader(NamedTuple):
@@ -59,6 +60,7 @@ class SliceHeader(NamedTuple):
             one slice of a stack of one is placed by it.
         size: rows and columns.
         rescale: slope and intercept from stored to real values.
+        lacks: entries with a default (RescaleSlope, RescaleIntercept) that the header doesn't give.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class SliceHeader(NamedTuple):
     thickness: float
     size: tuple[int, int]
     rescale: tuple[float, float]
+    lacks: tuple[str, ...] = ()
 
 
 class ImageHeader(NamedTuple):
@@ -181,10 +184,8 @@ def _slice_header(path: Path, frame: int, dataset: Dataset, groups: Sequence[Dat
 
     orientation = numbers("ImageOrientationPatient", 6, "PlaneOrientationSequence").reshape(2, 3)
     spacing = numbers("PixelSpacing", 2, "PixelMeasuresSequence")
-    slope, intercept = (
-        _optional_number(_look_up(name, "PixelValueTransformationSequence", groups), default, f"{path} has {name}")
-        for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
-    )
+    rescale = {name: _look_up(name, "PixelValueTransformationSequence", groups) for name in _RESCALE}
+    slope, intercept = (_optional_number(rescale[name], _RESCALE[name], f"{path} has {name}") for name in _RESCALE)
     lengths = np.linalg.norm(orientation, axis=1)
     if np.abs(lengths - 1).max() > 1e-2 or abs(orientation[0] @ orientation[1]) > 1e-2:
         raise ValueError(
@@ -208,6 +209,7 @@ def _slice_header(path: Path, frame: int, dataset: Dataset, groups: Sequence[Dat
         next((abs(float(value)) for value in thickness if value), 0.0),
         (rows, columns),
         (slope, intercept),
+        tuple(name for name, value in rescale.items() if value is None or value == ""),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...files.listing import plain_stem
 from ...files.natural_order import natural_key
 from ..picture_reader import read_index
 from ..readers.folders import list_files
@@ -50,11 +51,11 @@ def read_label_stack(folder: str | Path, series: DicomSeries) -> np.ndarray:
     where = series.slices[0].path.parent
     if len(pictures) != len(positions):
         raise ValueError(f"{folder} has {len(pictures)} pictures, expected {len(positions)} as the series in {where}")
-    stems = [path.stem for path in pictures]
-    files = [series.slices[z].path.stem for z in positions]
+    stems = [plain_stem(path) for path in pictures]
+    files = [plain_stem(series.slices[z].path) for z in positions]
     shared = set(stems) & set(files)
     if len(set(files)) == len(files) and shared and set(stems) != set(files):
-        odd = next(path for path in pictures if path.stem not in shared)
+        odd = next(path for path in pictures if plain_stem(path) not in shared)
         raise ValueError(f"{odd} has no DICOM file of its name in {where}, as other pictures of its folder have")
     columns, rows, number = series.shape
     stack = np.empty((number, rows, columns), np.uint8)

@@ -19,7 +19,8 @@ import pydicom
 import SimpleITK as sitk  # noqa: N813
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.uid import RLELossless
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, RLELossless
 
 from .header import naming_file
 from .jpeg import check_jpeg_header
@@ -72,12 +73,12 @@ def _read(path: Path) -> Dataset:
 def _decode(dataset: Dataset, frame: int, path: Path) -> np.ndarray:
     """(rows, columns) of stored values."""
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None:
-        raise ValueError(f"{path} has no TransferSyntaxUID, expected one")
+    if not isinstance(syntax, UID):
+        raise ValueError(f"{path} has the TransferSyntaxUID {syntax}, expected one")
     try:
         if syntax.is_compressed and not syntax.is_deflated and syntax != RLELossless:
             return _decode_with_gdcm(dataset, frame)
-        return pydicom.pixels.pixel_array(dataset, index=frame)
+        return pixel_array(dataset, index=frame)
     except (RuntimeError, ValueError, KeyError, AttributeError, TypeError, struct.error) as error:
         cause = str(error).strip().splitlines()[-1]
         raise ValueError(f"{path} has pixels ({syntax.name}) that can't be decoded: {cause}") from error
@@ -91,7 +92,7 @@ def _decode_with_gdcm(dataset: Dataset, frame: int) -> np.ndarray:
         path = Path(folder) / "frame.dcm"
         _pixels_alone(dataset, encoded).save_as(path, enforce_file_format=True)
         image = sitk.ReadImage(str(path), imageIO="GDCMImageIO")
-    return sitk.GetArrayFromImage(image)[0]
+    return np.asarray(sitk.GetArrayFromImage(image)[0])
 
 
 def _pixels_alone(dataset: Dataset, encoded: bytes) -> FileDataset:

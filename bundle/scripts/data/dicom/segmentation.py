@@ -15,13 +15,13 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from ...labels import LARGEST_LABEL
 from .header import naming_file, read_header
 from .series import DicomSeries
 
 __all__ = ["is_segmentation", "read_segmentation"]
 
 _CLASSES = (UID("1.2.840.10008.5.1.4.1.1.66.4"), UID("1.2.840.10008.5.1.4.1.1.66.7"))  # of segments; a label map
-_LARGEST = 254  # 255 means not annotated
 _OFF_GRID = 0.1  # of a voxel
 
 
@@ -69,8 +69,8 @@ def _label_map(dataset: Dataset, frames: np.ndarray, series: DicomSeries, path: 
         else:
             segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
             values = np.where(frame > threshold, segment, 0)
-        if values.max(initial=0) > _LARGEST:
-            raise ValueError(f"{path} has the segment {values.max()}, expected numbers from 1 to {_LARGEST}")
+        if values.max(initial=0) > LARGEST_LABEL:
+            raise ValueError(f"{path} has the segment {values.max()}, expected numbers from 1 to {LARGEST_LABEL}")
         if ((labels[z] > 0) & (values > 0)).any():
             raise ValueError(f"{path} has segments that overlap (frame {index + 1}), expected one label per voxel")
         labels[z] = np.where(values > 0, values, labels[z])
@@ -111,7 +111,7 @@ def _slice_of_frame(dataset: Dataset, group: Dataset, series: DicomSeries, path:
             corners.append(indices - (column, row, 0))
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise ValueError(f"{path}, frame {index + 1}, says nowhere where it lies: {error}") from error
-    z = round(corners[0][2])
+    z = round(float(corners[0][2]))
     if np.abs(np.stack(corners) - (0, 0, z)).max() > _OFF_GRID or not 0 <= z < number:
         raise ValueError(
             f"{path}, frame {index + 1}, at {position.tolist()} is on no slice of the series of "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...files.listing import visible_files
 from .geometry import stack_slices
 from .header import (
     ImageHeader,
@@ -58,8 +59,7 @@ def is_dicom_path(path: str | Path) -> bool:
 
 def dicom_files(folder: Path) -> list[Path]:
     """Visible files of a folder that are DICOM by their name or their prefix, sorted by name."""
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if has_dicom_name(path) or is_dicom_file(path))
+    return [path for path in visible_files(folder) if has_dicom_name(path) or is_dicom_file(path)]
 
 
 def find_series(path: str | Path, series_uid: str | None = None) -> DicomSeries:

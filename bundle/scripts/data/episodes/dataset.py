@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 import torch
 import torch.distributed
-from monai.transforms import Compose
+from monai.transforms.compose import Compose
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
@@ -29,7 +29,7 @@ class TextTable(Protocol):
     def __getitem__(self, class_name: str) -> Tensor: ...
 
 
-class EpisodeDataset(Dataset):
+class EpisodeDataset(Dataset[dict[str, Any]]):
     """Episode n is a function of (seed, n) alone, whatever the number of workers and processes.
 
     An element is ``image`` (3, S, S) or ``{level: (C, h, w)}``, ``label`` (1, L, L) with 0, 1 and 255 = ignored,
@@ -57,7 +57,7 @@ class EpisodeDataset(Dataset):
     def __init__(
         self,
         data: Sequence[Mapping[str, Any]],
-        transform: Sequence[Callable] | Callable,
+        transform: Sequence[Callable[..., Any]] | Callable[..., Any],
         *,
         num_shots: int = 1,
         episodes_per_epoch: int = 1000,
@@ -115,7 +115,7 @@ class EpisodeDataset(Dataset):
         return label if self.label_size is None else resize_label(label, (self.label_size, self.label_size))
 
 
-class EpisodeSampler(DistributedSampler):
+class EpisodeSampler(DistributedSampler[dict[str, Any]]):
     """Hands out absolute episode numbers: epoch * episodes_per_epoch + i, every n-th of them to each of n processes.
 
     It is a DistributedSampler so that MONAI's trainers call ``set_epoch``; it needs no process group. Resuming at an
@@ -141,7 +141,7 @@ class EpisodeSampler(DistributedSampler):
         return (first + number for number in super().__iter__())
 
 
-def as_compose(transform: Sequence[Callable] | Callable) -> Compose:
+def as_compose(transform: Sequence[Callable[..., Any]] | Callable[..., Any]) -> Compose:
     """Accept one transform, a list of them or a Compose."""
     if isinstance(transform, Compose):
         return transform

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...labels import class_label, stack_labels
+from ...labels import NOT_ANNOTATED, class_label, stack_labels
 from ..item_cache import ItemCache
 from ..items import Item, expand_items, item_id
 from .dataset import ID_SEPARATOR, TextTable, as_compose, stack_images
@@ -18,10 +18,8 @@ from .episode_list import EpisodeList
 
 __all__ = ["NOT_ANNOTATED", "EvaluationDataset", "PropagationDataset", "evaluation_dataset"]
 
-NOT_ANNOTATED = 255
 
-
-class EvaluationDataset(Dataset):
+class EvaluationDataset(Dataset[dict[str, Any]]):
     """One task an element: queries that share a support set.
 
     An element is ``image`` (N, 3, S, S) or ``{level: (N, C, h, w)}``, ``label`` (N, 1, H, W) with 0, 1 and 255 =
@@ -43,7 +41,7 @@ class EvaluationDataset(Dataset):
         self,
         episode_list: EpisodeList,
         datalist: Sequence[Item],
-        transform: Sequence[Callable] | Callable,
+        transform: Sequence[Callable[..., Any]] | Callable[..., Any],
         *,
         text_table: TextTable | None = None,
         cache_rate: float = 1.0,
@@ -88,7 +86,7 @@ class EvaluationDataset(Dataset):
         return class_label(item, torch.as_tensor(item["label"]), class_name, self._values[class_name])
 
 
-class PropagationDataset(Dataset):
+class PropagationDataset(Dataset[dict[str, Any]]):
     """One volume an element, with the slices that are annotated.
 
     An element is ``image`` (1, X, Y, Z) float32 in [0, 1] in the canonical orientation, ``label`` (1, X, Y, Z) uint8
@@ -103,7 +101,10 @@ class PropagationDataset(Dataset):
     """
 
     def __init__(
-        self, episode_list: EpisodeList, datalist: Sequence[Item], volume_transforms: Sequence[Callable] | Callable
+        self,
+        episode_list: EpisodeList,
+        datalist: Sequence[Item],
+        volume_transforms: Sequence[Callable[..., Any]] | Callable[..., Any],
     ) -> None:
         episode_list.check_ids(datalist)
         self.episode_list = episode_list
@@ -150,8 +151,8 @@ class PropagationDataset(Dataset):
 def evaluation_dataset(
     episode_list: EpisodeList,
     datalist: Sequence[Item],
-    transform: Sequence[Callable] | Callable,
-    volume_transforms: Sequence[Callable] | Callable = (),
+    transform: Sequence[Callable[..., Any]] | Callable[..., Any],
+    volume_transforms: Sequence[Callable[..., Any]] | Callable[..., Any] = (),
     *,
     text_table: TextTable | None = None,
     cache_rate: float = 1.0,

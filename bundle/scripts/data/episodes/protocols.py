@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..items import Item, expand_items, item_id, natural_key
+from ...files.natural_order import natural_key
+from ..items import Item, expand_items, item_id
 from .sampling import ClassIndex
 
 __all__ = [
@@ -208,7 +209,7 @@ def _labelled(volume: Item, class_name: str) -> np.ndarray:
 
 
 def _relative(z: int, volume: Item) -> float:
-    return (z + 0.5) / volume["num_slices"]
+    return (z + 0.5) / int(volume["num_slices"])
 
 
 def _group_of(number: int, groups: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sized
 from typing import Any, cast
 
 import torch.distributed
-from monai.data import DistributedSampler
+from monai.data.samplers import DistributedSampler
 
 __all__ = ["TaskSampler"]
 

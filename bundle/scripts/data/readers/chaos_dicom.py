@@ -25,7 +25,7 @@ def case_folders(root: Path, modality: str, marker: str) -> dict[str, Path]:
         marker: folder that every case has.
     """
     if (root / marker).is_dir():
-        return {root.resolve().name: root}
+        return {root.absolute().name: root}
     for folder in (*(root / above / modality for above in _ABOVE), root):
         if not folder.is_dir():
             continue

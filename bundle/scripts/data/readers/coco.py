@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ...files.write_folder import write_file
+from ...files.atomic import write_text
+from ...files.read_json import read_json
 from ..items import Item, picture_item, read_in_threads
 from .derived_masks import is_current, save_mask
-from .folders import check_classes, dataset_folder, find_file, list_files
+from .folders import check_classes, check_stems, dataset_folder, find_file, list_files, tell_loose_masks
 
 __all__ = ["COCO_CLASSES", "coco_classes", "draw_instances", "read_coco"]
 
@@ -134,7 +135,7 @@ def _decode(segmentation: Any, height: int, width: int) -> np.ndarray:
         if not segmentation or any(len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation):
             raise ValueError("a polygon needs three or more points x, y")
         runs = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    return coco_mask.decode(runs).astype(bool)
+    return np.asarray(coco_mask.decode(runs), dtype=bool)
 
 
 def _official(root: Path, split: str) -> _Official | None:
@@ -165,23 +166,24 @@ def _drawn_items(images: Path, masks: Path) -> list[Item]:
     files = list_files(images)
     if not files:
         raise FileNotFoundError(f"{images} holds no pictures; the layout of COCO is: {LAYOUT}")
-
-    def describe(image: Path) -> Item:
-        label = find_file(masks, [f"{image.stem}.png"], f"{image} has no mask")
-        return picture_item(image, label, image.stem, class_values=CLASS_VALUES)
-
-    return read_in_threads(describe, files)
+    check_stems(files)
+    labels = {image: find_file(masks, [f"{image.stem}.png"], f"{image} has no mask") for image in files}
+    tell_loose_masks(list_files(masks), labels.values())
+    return read_in_threads(
+        lambda image: picture_item(image, labels[image], image.stem, class_values=CLASS_VALUES), files
+    )
 
 
 def _instance_items(official: _Official, folder: Path) -> list[Item]:
     """Draw the masks of a whole split, or read the index of those that were drawn before."""
     index = folder / INDEX_FILE
     if is_current(index, [official.source]):
-        items = json.loads(index.read_text())
+        items = read_json(index)
     else:
         items = _draw_split(official.images, official.source, folder)
-        compact = [{**item, "image": Path(item["image"]).name, "label": Path(item["label"]).name} for item in items]
-        write_file(index, lambda draft: draft.write_text(json.dumps(compact)))
+        places = {"image": official.images, "label": folder}
+        compact = [{**item, **{key: _below(item[key], place) for key, place in places.items()}} for item in items]
+        write_text(index, json.dumps(compact))
         return items
     return [
         {**item, "image": str(official.images / item["image"]), "label": str(folder / item["label"])} for item in items
@@ -189,7 +191,7 @@ def _instance_items(official: _Official, folder: Path) -> list[Item]:
 
 
 def _draw_split(images: Path, annotations: Path, folder: Path) -> list[Item]:
-    content = _read_json(annotations)
+    content = _read_instances(annotations)
     values = _category_values(content["categories"], annotations)
     sizes = {entry["id"]: (entry["file_name"], entry["height"], entry["width"]) for entry in content["images"]}
     own: dict[int, list[Mapping[str, Any]]] = {}
@@ -201,23 +203,49 @@ def _draw_split(images: Path, annotations: Path, folder: Path) -> list[Item]:
             )
         own.setdefault(annotation["image_id"], []).append(annotation)
 
+    pictures = _pictures({image_id: sizes[image_id][0] for image_id in own}, images, annotations)
+
     def describe(image_id: int) -> Item:
-        name, height, width = sizes[image_id]
-        image = find_file(images, [Path(name).name], f"{annotations} lists image {image_id}")
-        label = folder / f"{image.stem}.png"
+        _, height, width = sizes[image_id]
+        image = pictures[image_id]
+        case_id = str(Path(_below(image, images)).with_suffix(""))
+        label = folder / f"{case_id}.png"
         if not is_current(label, [annotations]):
             source = f"{annotations}, image {image_id}"
             save_mask(label, draw_instances(own[image_id], values, (height, width), source))
-        return picture_item(image, label, image.stem, class_values=CLASS_VALUES)
+        return picture_item(image, label, case_id, class_values=CLASS_VALUES)
 
     return read_in_threads(describe, sorted(own))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+def _pictures(names: Mapping[int, str], images: Path, annotations: Path) -> dict[int, Path]:
+    """The file of every image: its name with its folders, or the bare name where an export moved all into one folder.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when two images mean the same file, or files that differ in the suffix only.
+    """
+    found: dict[int, Path] = {}
+    seen: dict[str, str] = {}
+    for image_id, name in names.items():
+        bare = PureWindowsPath(name).name
+        found[image_id] = find_file(images, list(dict.fromkeys((name, bare))), f"{annotations} lists image {image_id}")
+        other = seen.setdefault(str(found[image_id].with_suffix("")), name)
+        if other != name or list(names.values()).count(name) > 1:
+            raise ValueError(
+                f"{annotations} lists two images, {other} and {name}, that mean the same picture {found[image_id]}; "
+                "expected a file of its own for each"
+            )
+    return found
+
+
+def _below(path: str | Path, folder: Path) -> str:
+    """Name of a file with the folders between it and the given one."""
+    return Path(path).relative_to(folder).as_posix()
+
+
+def _read_instances(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(path)
     keys = {"images": ("id", "file_name", "height", "width"), "annotations": (), "categories": ("id", "name")}
     for key, needed in keys.items():
         if not isinstance(content, dict) or not isinstance(content.get(key), list):

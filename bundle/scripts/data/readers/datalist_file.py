@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..items import Item, Values, picture_item, read_in_threads, volume_item
+from ...files.listing import file_of
+from ...files.read_json import read_json
+from ..items import Item, Values, binary_picture_item, picture_item, read_in_threads, volume_item
+from ..mask_values import MIDDLE, is_one_class
+from ..picture_reader import read_index
 from ..volume_reader import is_volume_file, volume_stem
-from .folders import read_json
-from .image_folder import class_values_of
+from .image_folder import CHANNEL_ENDING, class_values_of
 
 __all__ = ["read_datalist"]
 
@@ -96,10 +99,12 @@ def _select(entries: list[Any], part: str | None, fold: int | None, path: Path) 
 
 
 def _item(number: int, entry: Any, *, root: Path, values: Values | None, path: Path) -> Item:
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
+    names = [_one_name(entry.get(key)) for key in ("image", "label")] if isinstance(entry, dict) else [None]
+    if not all(names):
         raise ValueError(f"{path}: entry {number} needs an image and a label, each one file name; it is {entry!r}")
-    image, label = (_find(root, entry[key]) for key in ("image", "label"))
-    case_id = str(entry.get("case_id", volume_stem(image) if is_volume_file(image) else image.stem))
+    image, label = (file_of(root, name) for name in names if name is not None)
+    stem = volume_stem(image).removesuffix(CHANNEL_ENDING) if is_volume_file(image) else image.stem
+    case_id = str(entry.get("case_id", stem))
     if "classes" in entry:
         areas = entry.get("areas", entry.get("slice_areas"))
         if not isinstance(areas, dict):
@@ -110,10 +115,12 @@ def _item(number: int, entry: Any, *, root: Path, values: Values | None, path: P
     extra = {key: value for key, value in entry.items() if key not in ("image", "label", "case_id")}
     if is_volume_file(image):
         return volume_item(image, label, case_id, class_values=values, **extra)
+    if values is not None and is_one_class(values) and int(read_index(label).max()) >= MIDDLE:
+        return binary_picture_item(image, label, case_id, class_name=next(iter(values)), **extra)
     return picture_item(image, label, case_id, class_values=values, **extra)
 
 
-def _find(root: Path, name: str) -> Path:
-    """The file of an entry; lists that were written on Windows separate folders by backslashes."""
-    path = (root / Path(name).expanduser()).resolve()
-    return path if path.exists() or "\\" not in name else (root / name.replace("\\", "/")).resolve()
+def _one_name(value: Any) -> str | None:
+    """A file name, also as a list of one, which lists with channels hold; None for anything else."""
+    name = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return name if isinstance(name, str) and name else None

@@ -9,33 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ...files.write_folder import write_file
-from ..items import Item, UnknownLabelError, binary_picture_item, picture_item
+from ...files.atomic import replace_when_done
+from ..mask_values import NUM_VALUES, foreground_values
 from ..picture_reader import read_index
 
-__all__ = ["is_current", "mask_item", "merge_masks", "save_mask"]
+__all__ = ["is_current", "merge_masks", "save_mask"]
 
 MERGED_FOLDER = "merged_masks"
-_HALF = 128
-
-
-def mask_item(image: Path, label: Path, case_id: str, *, class_name: str, **extra: Any) -> Item:
-    """`binary_picture_item` for sets whose masks are 0 and 1 in some files, 0 and 255 in others."""
-    try:
-        return binary_picture_item(image, label, case_id, class_name=class_name, **extra)
-    except UnknownLabelError:
-        if int(read_index(label).max()) != 1:
-            raise
-        return picture_item(image, label, case_id, class_values={class_name: [1]}, **extra)
 
 
 def merge_masks(sources: Sequence[Path], target: Path) -> Path:
-    """Write the union of binary masks (0 and 255) as one PNG, unless it is there and newer than all of them.
+    """Write the union of masks of one class as one PNG (0 and 255), unless it is there and newer than all of them.
 
     Raises:
         ValueError: when the masks differ in size, or one of them is broken.
@@ -50,16 +38,17 @@ def merge_masks(sources: Sequence[Path], target: Path) -> Path:
                 f"{source} has {mask.shape[0]} x {mask.shape[1]} pixels (rows x columns), {sources[0]}, another mask "
                 f"of the same image, {masks[0].shape[0]} x {masks[0].shape[1]}"
             )
-        if 0 < mask.max() < _HALF:
-            raise UnknownLabelError(f"{source} has label values up to {mask.max()}, expected 0 and 255")
-    union = np.any([mask >= _HALF for mask in masks], axis=0)
+    union = np.zeros(masks[0].shape, bool)
+    for source, mask in zip(sources, masks, strict=True):
+        union |= np.isin(mask, foreground_values(np.bincount(mask.ravel(), minlength=NUM_VALUES), source))
     return save_mask(target, union.astype(np.uint8) * 255)
 
 
 def save_mask(target: Path, mask: np.ndarray) -> Path:
     """Write an index picture, uint8 (H, W), whole or not at all."""
     try:
-        write_file(target, lambda draft: Image.fromarray(mask).save(draft, format="PNG"))
+        with replace_when_done(target) as draft:
+            Image.fromarray(mask).save(draft, format="PNG")
     except OSError as error:
         raise OSError(
             f"cannot write the mask {target}: {error.strerror or error}; choose another folder with mask_dir"

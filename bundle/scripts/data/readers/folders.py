@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+
+from ...files.listing import file_of, plain_stem, visible_files
 
 __all__ = [
     "check_classes",
+    "check_stems",
     "dataset_folder",
     "find_file",
     "list_files",
-    "read_json",
-    "read_lines",
     "require_dataset_dir",
+    "tell_loose_masks",
 ]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -48,33 +49,15 @@ def dataset_folder(dataset_dir: str | Path, name: str, layout: str, required: It
 
 def list_files(folder: Path, suffixes: Sequence[str] = PICTURE_SUFFIXES) -> list[Path]:
     """Visible files with one of the suffixes (upper case or lower case), sorted by name."""
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path.name.lower().endswith(tuple(suffixes)))
+    return visible_files(folder, suffixes)
 
 
 def find_file(folder: Path, names: Sequence[str], reason: str) -> Path:
     """The first of `names` in the folder; a FileNotFoundError that gives the reason when none is there."""
     for name in names:
-        if (folder / name).is_file():
-            return folder / name
+        if (found := file_of(folder, name)).is_file():
+            return found
     raise FileNotFoundError(f"{reason}: no {' or '.join(names)} in {folder}")
-
-
-def read_json(path: Path) -> Any:
-    """Content of a JSON file in UTF-8; a ValueError names a file that is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-
-
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file in UTF-8, without empty ones and outer blanks; a ValueError names a file that is none."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 def check_classes(classes: Iterable[str] | None, known: Sequence[str], name: str) -> list[str]:
@@ -84,3 +67,24 @@ def check_classes(classes: Iterable[str] | None, known: Sequence[str], name: str
     if unknown:
         raise ValueError(f"{name} has no class {', '.join(map(repr, unknown))}; its classes are {', '.join(known)}")
     return wanted
+
+
+def tell_loose_masks(masks: Iterable[Path], used: Iterable[Path]) -> None:
+    """Log masks that no picture belongs to: a name is misspelt, or pictures are missing."""
+    loose = sorted(set(masks) - set(used))
+    if loose:
+        logging.getLogger(__name__).warning(
+            "%d mask(s) in %s have no picture and are left out, the first is %s",
+            len(loose),
+            loose[0].parent,
+            loose[0].name,
+        )
+
+
+def check_stems(files: Iterable[Path]) -> None:
+    """Refuse two pictures whose names differ in the suffix only: they would share one mask and one case id."""
+    seen: dict[str, Path] = {}
+    for path in files:
+        other = seen.setdefault(plain_stem(path), path)
+        if other != path:
+            raise ValueError(f"{path.parent} holds two pictures named {path.stem}: {other.name} and {path.name}")

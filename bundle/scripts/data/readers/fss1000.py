@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...files.write_folder import write_file
-from ..items import Item, natural_key, read_in_threads
-from .derived_masks import mask_item
-from .folders import check_classes, dataset_folder, list_files, read_lines
+from ...files.atomic import write_json
+from ...files.listing import visible_folders
+from ...files.natural_order import natural_key
+from ...files.read_json import read_lines
+from ..items import Item, binary_picture_item, read_in_threads
+from .folders import check_classes, dataset_folder, list_files
 from .mask_index import MaskIndex
 
 __all__ = ["fss1000_classes", "fss1000_prompts", "read_fss1000"]
@@ -69,7 +70,7 @@ def read_fss1000(
         label = image.with_suffix(".png")
         if not label.is_file():
             raise FileNotFoundError(f"{image} has no mask: expected {label}")
-        return mask_item(image, label, f"{name}/{image.stem}", class_name=name, masks=masks)
+        return binary_picture_item(image, label, f"{name}/{image.stem}", class_name=name, masks=masks)
 
     with MaskIndex(index_file) as masks:
         return read_in_threads(describe, images)
@@ -87,9 +88,7 @@ def fss1000_prompts(dataset_dir: str | Path, file: str | Path) -> str:
         "categories": categories,
         "background": "A photo of background in which nothing but the surroundings of an object is seen.",
     }
-    path = Path(file).expanduser()
-    write_file(path, lambda draft: draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
-    return str(path)
+    return str(write_json(Path(file).expanduser(), content))
 
 
 def _sentence(name: str) -> str:
@@ -103,8 +102,7 @@ def _classes(dataset_dir: str | Path) -> tuple[Path, list[str]]:
     while (root / _WRAPPER).is_dir():
         root = root / _WRAPPER
     root = dataset_folder(root, "FSS-1000", LAYOUT)
-    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    names = sorted(path.name for path in folders if list_files(path))
+    names = [path.name for path in visible_folders(root) if list_files(path)]
     if not names:
         raise FileNotFoundError(f"{root} holds no folder with pictures; the layout of FSS-1000 is: {LAYOUT}")
     return root, names

@@ -3,24 +3,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..items import Item, Values, natural_key, picture_item, read_in_threads, volume_item
-from ..picture_reader import read_index
+from ...files.listing import plain_name, without_results
+from ...files.natural_order import natural_key
+from ...files.read_json import read_json
+from ..items import Item, Values, binary_picture_item, picture_item, read_in_threads, volume_item
+from ..mask_values import is_one_class
 from ..volume_reader import is_volume_file, volume_stem
-from .derived_masks import mask_item
-from .folders import PICTURE_SUFFIXES, dataset_folder, list_files, read_json
+from .folders import PICTURE_SUFFIXES, dataset_folder, list_files
 
-__all__ = ["class_values_of", "read_image_folder"]
+__all__ = ["CHANNEL_ENDING", "class_values_of", "read_image_folder"]
 
 IMAGE_FOLDERS = ("images", "imagesTr", "image", "img")
 LABEL_FOLDERS = ("labels", "masks", "labelsTr", "label", "mask")
 CLASS_FILE = "classes.json"
 _VOLUME_SUFFIXES = (".nii.gz", ".nii")
 _LABEL_ENDINGS = ("", "_mask", "_seg", "_label", "_segmentation")
-_CHANNEL_ENDING = "_0000"  # nnU-Net: image of the first channel
+CHANNEL_ENDING = "_0000"  # nnU-Net: image of the first channel
 LAYOUT = (
     f"one of the folders {', '.join(IMAGE_FOLDERS)} and one of {', '.join(LABEL_FOLDERS)}, with pictures or .nii.gz "
     f"files of the same names (labels may end in {', '.join(filter(None, _LABEL_ENDINGS))}); and perhaps {CLASS_FILE}: "
@@ -53,10 +56,8 @@ def read_image_folder(
         image, label = pairs[case_id]
         if is_volume_file(image):
             return volume_item(image, label, case_id, class_values=values)
-        if values is not None and list(values.values()) == [[1]] and ignore_value is None:
-            if set(read_index(label).ravel().tolist()) <= {0, 1}:
-                return picture_item(image, label, case_id, class_values=values)
-            return mask_item(image, label, case_id, class_name=next(iter(values)))
+        if values is not None and is_one_class(values) and ignore_value is None:
+            return binary_picture_item(image, label, case_id, class_name=next(iter(values)))
         return picture_item(image, label, case_id, class_values=values, ignore_value=ignore_value)
 
     return read_in_threads(describe, sorted(pairs, key=natural_key))
@@ -93,9 +94,13 @@ def class_values_of(names: Sequence[str] | Mapping[str, Any] | None, source: str
 
 
 def _entry(key: Any, value: Any, source: str) -> tuple[Any, Any]:
-    """Either ``name: value(s)`` or, as in the Decathlon, ``"1": name``."""
-    if isinstance(value, str) and str(key).isdigit():
+    """Either ``name: value(s)``, as numbers or as text, or, as in the Decathlon, ``"1": name``."""
+    if isinstance(value, str) and str(key).isdigit() and not value.isdigit():
         return value, [int(key)]
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    if isinstance(value, list) and all(isinstance(part, str) and part.isdigit() for part in value):
+        value = [int(part) for part in value]
     if isinstance(value, bool) or not isinstance(value, (int, list)):
         raise ValueError(f"{source} has the entry {key!r}: {value!r}, expected a name and its label value")
     return key, value if isinstance(value, list) else [value]
@@ -116,12 +121,16 @@ def _folder(root: Path, names: Sequence[str]) -> Path:
 def _pairs(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
     """Case id -> image and label. An image without a label is an error; a label without an image too."""
     image_of, label_of = _by_stem(images), _by_stem(labels)
+    kept, results = without_results(image_of.values(), list(image_of))
+    if results:
+        logging.getLogger(__name__).info("%s: results of an earlier run are passed over: %s", images, len(results))
+    image_of = {stem: path for stem, path in image_of.items() if path in kept}
     if not image_of:
         raise FileNotFoundError(f"{images} holds no pictures and no .nii.gz files; the layout is: {LAYOUT}")
     pairs: dict[str, tuple[Path, Path]] = {}
     used = set()
     for stem, image in image_of.items():
-        case_id = stem.removesuffix(_CHANNEL_ENDING)
+        case_id = stem.removesuffix(CHANNEL_ENDING)
         candidates = [f"{base}{ending}" for base in dict.fromkeys((stem, case_id)) for ending in _LABEL_ENDINGS]
         match = next((name for name in candidates if name in label_of), None)
         if match is None:
@@ -140,8 +149,9 @@ def _pairs(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for path in list_files(folder, (*PICTURE_SUFFIXES, *_VOLUME_SUFFIXES)):
-        stem = volume_stem(path) if is_volume_file(path) else path.stem
+    listed = list_files(folder, (*PICTURE_SUFFIXES, *_VOLUME_SUFFIXES))
+    stems = [plain_name(volume_stem(path) if is_volume_file(path) else path.stem) for path in listed]
+    for path, stem in zip(listed, stems, strict=True):
         if stem in files:
             raise ValueError(f"{folder} holds two files named {stem}: {files[stem].name} and {path.name}")
         files[stem] = path

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..items import Item, natural_key, read_in_threads
-from .derived_masks import MERGED_FOLDER, mask_item, merge_masks
-from .folders import dataset_folder, list_files
+from ...files.listing import plain_stem
+from ...files.natural_order import natural_key
+from ..items import Item, binary_picture_item, read_in_threads
+from .derived_masks import MERGED_FOLDER, merge_masks
+from .folders import dataset_folder, list_files, tell_loose_masks
 from .sentences import Sentences, read_lvit_table, read_medvlsm_prompts
 
 __all__ = ["IMAGE_TEXT_CLASSES", "read_image_text"]
@@ -88,7 +90,7 @@ def read_image_text(
             "sentences": list(source.sentences.safe),
             "leaking_sentences": list(source.sentences.leaking) if with_leaking else [],
         }
-        return mask_item(
+        return binary_picture_item(
             source.image, label, stem, class_name=name, **{key: value for key, value in extra.items() if value}
         )
 
@@ -105,10 +107,12 @@ def _lvit(root: Path) -> list[_Source]:
             raise FileNotFoundError(f"{folder} has no img or no labelcol; the layout of LViT is: {LAYOUT}")
         tables = [path for path in sorted(folder.iterdir()) if re.fullmatch(r"(?i)[^.~].*text.*\.xlsx", path.name)]
         texts = {stem: text for table in tables for stem, text in read_lvit_table(table).items()}
-        masks = {path.stem.removeprefix("mask_"): path for path in list_files(folder / "labelcol")}
+        masks = {plain_stem(path).removeprefix("mask_"): path for path in list_files(folder / "labelcol")}
         for image in list_files(folder / "img"):
-            text = texts.get(image.stem) or texts.get(f"mask_{image.stem}") or Sentences((), ())
+            stem = plain_stem(image)
+            text = texts.get(stem) or texts.get(f"mask_{stem}") or Sentences((), ())
             sources.append(_Source(image, [_mask_of(image, masks, folder / "labelcol")], split, None, text))
+        tell_loose_masks(masks.values(), [mask for source in sources for mask in source.masks])
     return sources
 
 
@@ -137,12 +141,13 @@ def _two_folders(root: Path) -> list[_Source]:
         return []
     files = [root / "prompts.json"] if (root / "prompts.json").is_file() else sorted(root.glob("anns/*.json"))
     texts = read_medvlsm_prompts(file for file in files if file.stem in ("prompts", *SPLITS))
-    masks = {path.stem: path for path in list_files(root / "masks")}
+    masks = {plain_stem(path): path for path in list_files(root / "masks")}
     sources = []
     for image in list_files(root / "images"):
-        text = texts.get(image.stem, Sentences((), ()))
+        text = texts.get(plain_stem(image), Sentences((), ()))
         group = next((name for name in _BUSI_FOLDERS if image.stem.endswith(f"_{name}")), None)
         sources.append(_Source(image, [_mask_of(image, masks, root / "masks")], text.split, group, text))
+    tell_loose_masks(masks.values(), [mask for source in sources for mask in source.masks])
     return sources
 
 
@@ -150,9 +155,9 @@ _LAYOUTS: tuple[Callable[[Path], list[_Source]], ...] = (_lvit, _busi, _two_fold
 
 
 def _mask_of(image: Path, masks: dict[str, Path], folder: Path) -> Path:
-    if image.stem not in masks:
+    if plain_stem(image) not in masks:
         raise FileNotFoundError(f"{image} has no mask: no {image.stem}.png in {folder}")
-    return masks[image.stem]
+    return masks[plain_stem(image)]
 
 
 def _check_names(sources: list[_Source], root: Path) -> None:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ...files.listing import visible_folders
+from ...files.read_json import read_lines
 from ..items import Item, binary_picture_item, read_in_threads
-from .folders import check_classes, dataset_folder, find_file, list_files, read_lines
+from .folders import check_classes, dataset_folder, find_file, list_files
 from .mask_index import MaskIndex
 
 __all__ = ["ISIC_CLASSES", "LESION", "read_isic2018"]
@@ -66,8 +69,11 @@ def read_isic2018(
 
 
 def _images(folder: Path) -> list[Path]:
-    below = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
-    images = sorted([path for place in (folder, *below) for path in list_files(place)], key=lambda path: path.name)
+    places = (folder, *visible_folders(folder))
+    images = sorted([path for place in places for path in list_files(place)], key=lambda path: path.name)
+    twice = next((one for one, other in itertools.pairwise(images) if one.stem == other.stem), None)
+    if twice is not None:
+        raise ValueError(f"{folder} holds two pictures named {twice.stem}, expected each once")
     if not images:
         raise FileNotFoundError(f"{folder} holds no pictures; the layout of ISIC 2018 is: {LAYOUT}")
     return images

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
-from ...files.write_folder import write_file
+from ...files.atomic import write_text
+from ...files.digest import file_digest
+from ...files.read_json import read_json
 from ..picture_reader import read_index
 
 __all__ = ["MaskIndex", "count_values"]
@@ -40,7 +42,7 @@ class MaskIndex:
     def __init__(self, file: str | Path | None) -> None:
         self.file = None if file is None else Path(file).expanduser()
         self._entries = self._read()
-        self._new: dict[str, list] = {}
+        self._new: dict[str, list[Any]] = {}
 
     def __enter__(self) -> MaskIndex:
         """Give the index."""
@@ -54,7 +56,7 @@ class MaskIndex:
             return
         entries = {**self._read(), **self._new}  # another process may have written meanwhile
         try:
-            write_file(self.file, lambda draft: draft.write_text(json.dumps(entries)))
+            write_text(self.file, json.dumps(entries))
         except OSError as failed:
             logger.warning("masks will be read again at the next start: %s", failed)
 
@@ -63,7 +65,7 @@ class MaskIndex:
         if self.file is None:
             return count_values(label)
         try:
-            key = hashlib.sha256(Path(label).read_bytes()).hexdigest()
+            key = file_digest(label)
         except FileNotFoundError:
             return count_values(label)  # tells it
         found = self._entries.get(key)
@@ -76,11 +78,11 @@ class MaskIndex:
         counts[[int(value) for value in known]] = list(known.values())
         return (height, width), counts
 
-    def _read(self) -> dict[str, list]:
+    def _read(self) -> dict[str, list[Any]]:
         if self.file is None or not self.file.is_file():
             return {}
         try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
+            content: dict[str, list[Any]] = read_json(self.file)
             if all(len(entry) == 3 and sum(entry[2].values()) == entry[0] * entry[1] for entry in content.values()):
                 return content
         except (OSError, ValueError, TypeError, AttributeError):

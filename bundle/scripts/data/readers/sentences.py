@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from .folders import read_json
+from ...files.listing import plain_stem
+from ...files.read_json import read_json
 
 __all__ = ["Sentences", "read_lvit_table", "read_medvlsm_prompts"]
 
@@ -56,7 +57,7 @@ def read_medvlsm_prompts(files: Iterable[Path]) -> dict[str, Sentences]:
             safe = [text for key in safe_keys for text in _texts(prompts.get(key), file, number)]
             leaking = [text for key in prompts if key not in safe_keys for text in _texts(prompts[key], file, number)]
             split = record.get("split", file.stem if file.stem in ("train", "val", "test") else None)
-            result[Path(record["img_name"]).stem] = Sentences(tuple(safe), tuple(leaking), split)
+            result[plain_stem(record["img_name"])] = Sentences(tuple(safe), tuple(leaking), split)
     return result
 
 
@@ -79,7 +80,7 @@ def read_lvit_table(file: Path) -> dict[str, Sentences]:
         name, text = row[name_column], row[text_column]
         if name is None or text is None:
             continue
-        result[Path(str(name).strip()).stem] = Sentences((), (" ".join(str(text).split()),))
+        result[plain_stem(str(name).strip())] = Sentences((), (" ".join(str(text).split()),))
     return result
 
 

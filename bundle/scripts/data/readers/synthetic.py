@@ -7,7 +7,6 @@ that shape and texture alone tell the class. Each picture shows two objects of d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from ...files.atomic import write_json
 from ...files.write_folder import write_folder
 from ..items import Item, picture_item, read_in_threads
 from .folders import check_classes, dataset_folder, find_file
@@ -25,7 +25,7 @@ Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _rectangle(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
-    return np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
+    return np.asarray(np.maximum(np.abs(x) - half_width, np.abs(y) - half_height))
 
 
 # Shapes are functions of coordinates in which the object's radius is 1, negative inside.
@@ -136,7 +136,7 @@ def _write(folder: Path, num_images: int, size: int, seed: int) -> None:
         picture, mask = draw_picture(number, size, seed)
         Image.fromarray(picture).save(folder / "images" / f"{number:04d}.png")
         Image.fromarray(mask).save(folder / "masks" / f"{number:04d}.png")
-    (folder / "complete.json").write_text(json.dumps({"classes": SYNTHETIC_CLASSES, "num_images": num_images}))
+    write_json(folder / "complete.json", {"classes": SYNTHETIC_CLASSES, "num_images": num_images})
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -144,7 +144,7 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     coarse = gaussian_filter(rng.normal(size=(size, size, 3)), (size / 8, size / 8, 0), mode="wrap")
     fine = gaussian_filter(rng.normal(size=(size, size, 3)), (size / 60, size / 60, 0), mode="wrap")
     noise = 0.14 * coarse / coarse.std() + 0.05 * fine / fine.std()
-    return rng.uniform(0.25, 0.75, 3) + noise
+    return np.asarray(rng.uniform(0.25, 0.75, 3) + noise)
 
 
 def _object_coordinates(rng: np.random.Generator, size: int, left: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -163,4 +163,4 @@ def _texture(rng: np.random.Generator, name: str, x: np.ndarray, y: np.ndarray) 
     if pattern is not None:
         return pattern(x, y)
     noise = gaussian_filter(rng.normal(size=x.shape), _NOISE_SCALE[name])
-    return np.clip(noise / noise.std(), -1.5, 1.5) / 1.5
+    return np.asarray(np.clip(noise / noise.std(), -1.5, 1.5) / 1.5)

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files.read_json import read_lines
+from ...labels import IGNORED
 from ..items import Item, picture_item, read_in_threads
-from .folders import check_classes, dataset_folder, read_lines
+from .folders import PICTURE_SUFFIXES, check_classes, dataset_folder
 from .mask_index import MaskIndex
 
 __all__ = ["VOC_CLASSES", "read_voc2012", "voc2012_classes"]
@@ -20,7 +22,6 @@ VOC_CLASSES = [
     *("pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 ]
 NUM_FOLDS = 4
-IGNORE_VALUE = 255
 MASK_FOLDERS = ("SegmentationClassAug", "SegmentationClass")
 LAYOUT = (
     "JPEGImages/<id>.jpg, SegmentationClassAug/<id>.png (or SegmentationClass), "
@@ -81,7 +82,7 @@ def read_voc2012(
             label,
             name,
             class_values=class_values,
-            ignore_value=IGNORE_VALUE,
+            ignore_value=IGNORED,
             known_values=known,
             masks=index,
         )
@@ -91,9 +92,13 @@ def read_voc2012(
     return [item for item in items if item["classes"]]
 
 
+def _without_suffix(name: str) -> str:
+    return name.rpartition(".")[0] if name.lower().endswith(PICTURE_SUFFIXES) else name
+
+
 def _names(split_file: Path) -> list[str]:
     """Image names of a split file: one a line, or SBD's ``/JPEGImages/x.jpg /SegmentationClassAug/x.png``."""
-    names = [Path(line.split()[0]).stem for line in read_lines(split_file)]
+    names = [_without_suffix(Path(line.split()[0]).name) for line in read_lines(split_file)]
     if not names:
         raise ValueError(f"{split_file} is empty, expected one image name a line")
     twice = next((name for name, number in Counter(names).items() if number > 1), None)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..items import Item, UnknownLabelError, picture_item, read_in_threads
+from ..items import Item, picture_item, read_in_threads
+from ..mask_values import UnknownLabelError
 from .folders import check_classes, dataset_folder, list_files
 
 __all__ = ["WBC_VALUES", "read_wbc"]

@@ -8,8 +8,9 @@ answers any number of queries from that (``decode``). Both must compile with Tor
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..blocks.logits import resize_logits
 
 __all__ = ["Host", "TrainingTerm", "check_levels"]
 
@@ -107,8 +108,7 @@ class Host(nn.Module):
 
     def upsample(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Bring logits (N, C, h, w) to the spatial size of a mask (N, 1, H, W), by this host's rule."""
-        size = [mask.shape[-2], mask.shape[-1]]
-        return F.interpolate(logits, size=size, mode="bilinear", align_corners=self.align_corners)
+        return resize_logits(logits, (mask.shape[-2], mask.shape[-1]), self.align_corners)
 
 
 def check_levels(host: str, levels: Sequence[str], channels: Optional[Mapping[str, int]]) -> tuple[str, ...]:

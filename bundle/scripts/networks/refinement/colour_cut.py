@@ -84,6 +84,8 @@ class ColourCut(nn.Module):
                 f"1, bins {bins} at least 2"
             )
         self.grid = grid
+        self.logit_size = (grid, grid)
+        """where the host's logits are wanted, resized by the host's own rule"""
         self.offsets = tuple(float(offset) for offset in offsets)
         self.colour_weight = colour_weight
         self.colour_limit = colour_limit
@@ -117,15 +119,22 @@ class ColourCut(nn.Module):
         """Refine.
 
         Args:
-            logits: (B, 2, h, w) of any host, background and foreground.
+            logits: (B, 2, grid, grid) of any host, background and foreground.
             image: (B, 3, H, W) the query, RGB in [0, 1].
             prompt: of :meth:`encode`.
 
         Returns:
             (B, 2, grid, grid) logits on the input's device and in its dtype.
+
+        Raises:
+            ValueError: for logits on another raster.
         """
-        size = (self.grid, self.grid)
-        unary = F.interpolate(logits[:, 1:].float() - logits[:, :1].float(), size, mode="bilinear", align_corners=False)
+        if logits.shape[1:] != (2, *self.logit_size):
+            raise ValueError(
+                f"the refinement works on logits (B, 2, {self.grid}, {self.grid}), got {tuple(logits.shape)}: resize "
+                "them by their host's rule, as the segmenter does"
+            )
+        unary = logits[:, 1:].float() - logits[:, :1].float()
         lab = lab_map(image, self.grid).permute(0, 2, 3, 1).cpu().numpy()
         support = [mean_region(rows) for rows in prompt.descriptors.double().cpu().numpy()]
         refined = []
