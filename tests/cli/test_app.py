@@ -102,6 +102,6 @@ def test_the_folder_tells_the_data_set(folder: str | None, data: str | None, nam
 
 
 def test_a_folder_that_tells_nothing_is_an_error() -> None:
-    with pytest.raises(UsageError, match="'things' doesn't tell which data set .*: add --data NAME, one of chaos_ct"):
+    with pytest.raises(UsageError, match=r"'things' doesn't tell which data set .*: add --data NAME, one of chaos_ct"):
         chosen(Path("things"), None, {}, None)
     assert len(overlays_of("data")) > 10
