@@ -92,7 +92,9 @@ def test_report_per_slice_and_label() -> None:
     ]  # fmt: skip
     sure = 2 * float(torch.sigmoid(torch.tensor(1.0))) - 1
     assert result.slices[0].confidence == pytest.approx(sure, abs=1e-3)
-    assert result.slices[1].confidence == 1  # nothing there, nothing to doubt
+    # Label 9 lost with its highest logit, -1: absent with as much certainty as label 3 is present with +1.
+    assert result.slices[1].confidence == pytest.approx(sure, abs=1e-3)
+    assert [report.state for report in result.slices] == ["predicted", "absent", "absent", "absent"]
 
 
 def test_each_label_has_its_text() -> None:

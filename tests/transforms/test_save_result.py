@@ -54,14 +54,15 @@ def test_files_on_the_grid_of_the_image(tmp_path: Path, name: str) -> None:
     assert np.allclose(nibabel.load(out / "scan_probability.nii.gz").get_fdata(), truth / 4)
 
     lines = (out / "scan_slices.csv").read_text().splitlines()
-    assert lines[0] == "slice,label,area,confidence"
+    assert lines[0] == "slice,label,area,confidence,state"
     rows = [line.split(",") for line in lines[1:]]
     assert [(int(row[0]), int(row[1])) for row in rows] == sorted((int(row[0]), int(row[1])) for row in rows)
     num_slices = truth.shape[file_axis]
     assert len(rows) == 2 * num_slices
-    for z, value, area, confidence in rows:
+    for z, value, area, confidence, state in rows:
         assert int(area) == np.count_nonzero(np.take(truth, int(z), file_axis) == int(value))
         canonical = int(z) if same_way else num_slices - 1 - int(z)
+        assert state == "predicted"
         assert float(confidence) == pytest.approx(0.5 + canonical / 100)
 
 

@@ -44,7 +44,7 @@ def dice(found: np.ndarray, truth: np.ndarray, value: int) -> float:
 
 def slices_table(path: Path) -> list[dict[str, str]]:
     lines = path.read_text().splitlines()
-    assert lines[0] == "slice,label,area,confidence"
+    assert lines[0] == "slice,label,area,confidence,state"
     return list(csv.DictReader(lines))
 
 

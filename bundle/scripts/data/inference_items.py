@@ -11,7 +11,7 @@ from ..files.listing import visible_files, visible_folders, without_results
 from ..files.natural_order import natural_key
 from .dicom.series import dicom_files
 from .items import Item
-from .volume_reader import is_nifti_name, is_volume_file, volume_stem
+from .volume_reader import is_nifti_name, require_volume, volume_stem
 
 __all__ = ["inference_items", "require_items"]
 
@@ -47,10 +47,7 @@ def inference_items(
         raise ValueError(f"{len(images)} images but {len(annotations)} annotations: give one annotation per image")
     for key, paths in (("image", images), ("annotation", annotations)):
         for path in paths:
-            if not Path(path).exists():
-                raise FileNotFoundError(f"{key} {path} does not exist")
-            if not is_volume_file(path):
-                raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM")
+            require_volume(key, path)
     _refuse_same_names(images)
     items: list[Item] = [{"image": path} for path in images]
     for item, path in zip(items, annotations, strict=False):

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..labels import binary_label, stack_labels
+from .class_names import name_labels
 from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
 from .mask_values import label_tables
@@ -58,7 +60,7 @@ class ReferenceSupport:
 def read_reference_support(
     images: str | Sequence[str],
     labels: str | Sequence[str],
-    transform: Sequence[Callable] | Callable,
+    transform: Sequence[Callable[..., Any]] | Callable[..., Any],
     *,
     class_names: Sequence[str] = (),
     num_shots: int | None = None,
@@ -109,7 +111,7 @@ def read_reference_support(
     values = sorted(parts)
     if not values:
         raise ValueError(f"no label in {', '.join(label for _, label in pairs)}: every mask is empty")
-    names = _names(values, class_names)
+    names = name_labels(values, class_names)
     index = {member: number for number, member in enumerate(wanted)}
     return ReferenceSupport(
         torch.stack([torch.as_tensor(item["image"]) for item in loaded]),
@@ -172,17 +174,7 @@ def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
 
 
 def _picture_parts(masks: Sequence[Tensor]) -> _Parts:
-    values = sorted({int(value) for mask in masks for value in torch.unique(mask)} - {0, _IGNORED})
+    values = sorted({int(value) for mask in masks for value in np.unique(mask.numpy())} - {0, _IGNORED})
     return {
         value: [([(case, 0) for case, mask in enumerate(masks) if (mask == value).any()], None)] for value in values
     }
-
-
-def _names(values: Sequence[int], class_names: Sequence[str]) -> dict[int, str]:
-    if not class_names:
-        return {value: f"label {value}" for value in values}
-    if len(class_names) != len(values):
-        raise ValueError(
-            f"{len(class_names)} class_names ({', '.join(class_names)}) for {len(values)} label values {list(values)}"
-        )
-    return dict(zip(values, class_names, strict=True))

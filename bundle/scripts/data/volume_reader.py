@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .nifti_file import channel_of, read_nifti
 
 if TYPE_CHECKING:
-    from monai.data import MetaTensor
+    from monai.data.meta_tensor import MetaTensor
 
 __all__ = [
     "CANONICAL_AXES",
@@ -34,6 +34,7 @@ __all__ = [
     "is_volume_file",
     "load_volume",
     "read_volume",
+    "require_volume",
     "volume_stem",
 ]
 
@@ -58,6 +59,14 @@ def is_dicom_source(path: str | Path) -> bool:
 def is_volume_file(path: str | Path) -> bool:
     """Whether this is a volume: a NIfTI file by its name, a folder (of a DICOM series), or a DICOM file."""
     return is_nifti_name(path) or _is_dicom_path(path)
+
+
+def require_volume(key: str, path: str | Path) -> None:
+    """Raise an error that names ``key`` where ``path`` is missing (FileNotFoundError) or no volume (ValueError)."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{key} {path} does not exist")
+    if not is_volume_file(path):
+        raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM")
 
 
 def volume_stem(path: str | Path) -> str:
@@ -97,7 +106,7 @@ class Volume(NamedTuple):
     def as_meta_tensor(self) -> MetaTensor:
         """The volume as MONAI's tensor (1, X, Y, Z) with its affine, the source's affine and the name of the source."""
         import torch
-        from monai.data import MetaTensor
+        from monai.data.meta_tensor import MetaTensor
 
         meta: dict[str, Any] = {} if self.series_uid is None else {"series_uid": self.series_uid}
         # Without the space, MetaTensor takes the first axis for channels when it counts the dimensions of space.

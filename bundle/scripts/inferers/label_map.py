@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monai.inferers import Inferer
+from monai.inferers.inferer import Inferer
 from torch import Tensor
 
 __all__ = ["LabelMapInferer"]
@@ -24,4 +24,5 @@ class LabelMapInferer(Inferer):
 
     def __call__(self, inputs: Tensor, network: Any, *arguments: Any, **options: Any) -> Tensor:
         """Segment, and return the label map (1, 1, X, Y, Z)."""
-        return self.inferer(inputs, network, *arguments, **options).label
+        label: Tensor = self.inferer(inputs, network, *arguments, **options).label
+        return label

@@ -4,27 +4,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.inferers import Inferer
+from monai.data.meta_tensor import MetaTensor
+from monai.inferers.inferer import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from .propagation import ANNOTATION_COMPLETE, NOT_ANNOTATED, PropagationParameters, PropagationResult
+from ..data.class_names import name_labels
+from .propagation import ANNOTATION_COMPLETE, PropagationParameters, PropagationResult
+from .propagation.evidence.annotations import labelled_slices
 from .propagation.evidence.intensity import intensity_range
+from .propagation.evidence.slice_features import Backbone, FeatureSource
 from .propagation.geometry.slice_axis import axis_of_labels, refuse_other_axis
-from .volume.session import VolumeSession
+from .volume.session import Progress, VolumeSession
 
 __all__ = ["PropagationInferer"]
-
-Progress = Callable[[str, int, int], None]
 
 _AXIS_NAMES = ("left", "back", "head")
 
@@ -43,7 +44,9 @@ class PropagationInferer(Inferer):
         cache_dir: folder that keeps features, so that the same volume costs no backbone pass again.
         intensity_window: (low, high) in the volume's unit; found by itself if None.
         probability: also give the probability of any label.
-        batch_size: slices per backbone pass.
+        batch_size: slices per backbone pass; 2, on CUDA 16, if None.
+        class_names: names of the labels in the order of their values; a number other than that of the annotated labels
+            is refused before anything is computed.
         progress: show a progress bar (tqdm) where no callback is given.
     """
 
@@ -56,7 +59,8 @@ class PropagationInferer(Inferer):
         cache_dir: str | Path | None = None,
         intensity_window: tuple[float, float] | None = None,
         probability: bool = False,
-        batch_size: int = 2,
+        batch_size: int | None = None,
+        class_names: Sequence[str] = (),
         progress: bool = False,
     ) -> None:
         super().__init__()
@@ -71,12 +75,13 @@ class PropagationInferer(Inferer):
         self.intensity_window = intensity_window
         self.probability = probability
         self.batch_size = batch_size
+        self.class_names = tuple(class_names)
         self.progress = progress
 
     def __call__(
         self,
         inputs: Tensor,
-        network: Any,
+        network: FeatureSource | Backbone,
         *,
         annotation: Tensor,
         spacing: Sequence[float] | None = None,
@@ -115,11 +120,13 @@ class PropagationInferer(Inferer):
             intensity_window=self.intensity_window,
             annotation_complete=self.annotation_complete,
             batch_size=self.batch_size,
+            memory_mib=0,
         )
-        for index in annotated_slices(label, axis):
+        for index in labelled_slices(label, axis):
             session.annotate(index, np.take(label.transpose(2, 1, 0), index, axis=2 - axis))
         if not session.annotated_slices:
             raise ValueError("the annotation has no label on any slice (its values are only 0 and 255)")
+        name_labels(session.annotated_values, self.class_names)
         with nullcontext(progress) if progress is not None or not self.progress else _progress_bar() as tell:
             result = session.segment(tell, probability=self.probability)
         result.label = _like(result.label, inputs)
@@ -128,11 +135,11 @@ class PropagationInferer(Inferer):
         result.slice_axis = axis
         return result
 
-    def _tell_guesses(self, volume: NDArray, label: NDArray, axis: int) -> None:
+    def _tell_guesses(self, volume: NDArray[Any], label: NDArray[Any], axis: int) -> None:
         """One line for what the user didn't say, with the keys that say it."""
         guessed = []
         if self.slice_axis is None:
-            count = len(annotated_slices(label, axis))
+            count = len(labelled_slices(label, axis))
             guessed.append(f"slices run along axis {axis} (to the patient's {_AXIS_NAMES[axis]}), {count} annotated")
         if self.intensity_window is None:
             low, high = intensity_range(volume)
@@ -140,13 +147,6 @@ class PropagationInferer(Inferer):
         if guessed:
             keys = [key for key in ("slice_axis", "intensity_window") if getattr(self, key) is None]
             logger.info("found: %s; set by %s", "; ".join(guessed), " and ".join(keys))
-
-
-def annotated_slices(label: NDArray, slice_axis: int) -> list[int]:
-    """Indices of the slices of a label map (X, Y, Z) that carry a label."""
-    is_label = (label > 0) & (label != NOT_ANNOTATED)
-    others = tuple(axis for axis in range(3) if axis != slice_axis)
-    return [int(index) for index in np.flatnonzero(is_label.any(axis=others))]
 
 
 @contextmanager
@@ -170,7 +170,7 @@ def _source(annotation: Tensor) -> str:
     return str(name) if name else "the annotation"
 
 
-def _as_volume(tensor: Tensor | NDArray, name: str) -> NDArray:
+def _as_volume(tensor: Tensor | NDArray[Any], name: str) -> NDArray[Any]:
     array = tensor.detach().cpu().numpy() if isinstance(tensor, Tensor) else np.asarray(tensor)
     shape = array.shape
     while array.ndim > 3 and array.shape[0] == 1:
@@ -189,7 +189,7 @@ def _spacing(inputs: Tensor, spacing: Sequence[float] | None) -> tuple[float, ..
     return values
 
 
-def _like(array: NDArray, inputs: Tensor) -> Tensor:
+def _like(array: NDArray[Any], inputs: Tensor) -> Tensor:
     """An array (Z, Y, X) as a tensor of the shape, device and affine of the inputs."""
     tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 1, 0))).reshape(tuple(inputs.shape))
     if isinstance(inputs, MetaTensor):

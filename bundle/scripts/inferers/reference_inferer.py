@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from einops import rearrange
-from monai.inferers import Inferer
+from monai.inferers.inferer import Inferer
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -53,7 +55,7 @@ class ReferenceInferer(Inferer):
         self.probability = probability
         self.progress = progress
 
-    def __call__(self, inputs: Tensor, network: Any) -> PropagationResult:  # type: ignore[override]
+    def __call__(self, inputs: Tensor, network: Any) -> PropagationResult:
         """Segment one volume.
 
         Args:
@@ -71,6 +73,7 @@ class ReferenceInferer(Inferer):
         prompts = self._prompts(segmenter, stack.device)
         label = torch.zeros(stack.shape, dtype=torch.int32, device=stack.device)
         score = torch.full(stack.shape, -torch.inf, device=stack.device)
+        strongest = {value: torch.full((len(stack),), -torch.inf, device=stack.device) for value in prompts}
         height, width = int(stack.shape[2]), int(stack.shape[3])
         starts = range(0, len(stack), self.batch_size)
         for start in tqdm(starts, desc="segmenting", unit="batch", disable=not self.progress):
@@ -86,6 +89,7 @@ class ReferenceInferer(Inferer):
                     )
                     slices = [numbers[i] for i in members]
                     margin = (logits[:, 1:] - logits[:, :1]).float()
+                    strongest[value][slices] = margin.amax((1, 2, 3))
                     wins = margin > score[slices]
                     label[slices] = torch.where(wins & (margin > 0), value, label[slices])
                     score[slices] = torch.where(wins, margin, score[slices])
@@ -93,7 +97,11 @@ class ReferenceInferer(Inferer):
         return PropagationResult(
             label=rearrange(label, "z 1 y x -> 1 1 x y z"),
             probability=rearrange(probability, "z 1 y x -> 1 1 x y z") if self.probability else None,
-            slices=_reports(label[:, 0].cpu().numpy(), probability[:, 0].cpu().numpy(), list(prompts)),
+            slices=_reports(
+                label[:, 0].cpu().numpy(),
+                probability[:, 0].cpu().numpy(),
+                {value: logits.sigmoid().tolist() for value, logits in strongest.items()},
+            ),
             predicted_dice={},
             slice_axis=2,
             seconds={},
@@ -119,12 +127,23 @@ def _nearest(positions: list[float | None], height: float) -> int:
     return int(np.argmin([0.0 if position is None else abs(position - height) for position in positions]))
 
 
-def _reports(label: np.ndarray, probability: np.ndarray, values: list[int]) -> list[SliceReport]:
-    """Per slice and label: area, and how sure the network is of the pixels it gave the label."""
+def _reports(
+    label: NDArray[np.int32], probability: NDArray[np.float32], highest: Mapping[int, Sequence[float]]
+) -> list[SliceReport]:
+    """Per slice and label: area, and how sure the network is of the pixels it gave the label, or that there is none.
+
+    Args:
+        label: (Z, H, W) label values.
+        probability: (Z, H, W) of any label.
+        highest: by label, the largest probability of the label on each slice.
+    """
     reports = []
     for z in range(len(label)):
-        for value in values:
+        for value, chances in highest.items():
             mask = label[z] == value
-            confidence = float(2 * probability[z][mask].mean() - 1) if mask.any() else 1.0
-            reports.append(SliceReport(z, value, int(mask.sum()), round(confidence, 4)))
+            if mask.any():
+                confidence, state = float(2 * probability[z][mask].mean() - 1), "predicted"
+            else:
+                confidence, state = max(0.0, 1 - 2 * chances[z]), "absent"
+            reports.append(SliceReport(z, value, int(mask.sum()), round(confidence, 4), state))
     return reports

@@ -18,8 +18,8 @@ from .source_grid import SourceGrid
 
 __all__ = ["SliceRow", "write_result_files"]
 
-_COLUMNS = ("slice", "label", "area", "confidence")
-_LABEL_COLUMNS = ("label", "voxels", "predicted_dice")
+_COLUMNS = ("slice", "label", "area", "confidence", "state")
+_LABEL_COLUMNS = ("label", "name", "voxels", "ml", "predicted_dice")
 
 
 class SliceRow(Protocol):
@@ -45,6 +45,11 @@ class SliceRow(Protocol):
         """From 0 (look here) to 1."""
         ...
 
+    @property
+    def state(self) -> str:
+        """``annotated``, ``predicted`` or ``absent``."""
+        ...
+
 
 def write_result_files(
     grid: SourceGrid,
@@ -55,7 +60,7 @@ def write_result_files(
     slice_axis: int,
     probability: NDArray[Any] | None = None,
     predicted_dice: Mapping[int, float] | None = None,
-    class_names: Sequence[str] = (),
+    names: Mapping[int, str] | None = None,
 ) -> list[Path]:
     """Write ``<stem>_seg.nii.gz``, ``<stem>_slices.csv`` and what else there is.
 
@@ -71,41 +76,41 @@ def write_result_files(
         slice_axis: 0, 1 or 2 of (X, Y, Z).
         probability: (X, Y, Z) in [0, 1].
         predicted_dice: by label value.
-        class_names: names of the labels in the order of their values, for the segments of a DICOM-SEG.
+        names: by label value; others are called ``label <value>``.
 
     Returns:
         The written files.
     """
-    folder, stem = Path(output_dir), volume_stem(grid.source)
+    folder, stem, names = Path(output_dir), volume_stem(grid.source), names or {}
     written = [save_like(grid, label, folder / f"{stem}_seg.nii.gz")]
     if grid.series is not None:
-        written += _write_dicom(grid, label, folder / f"{stem}_seg.dcm", class_names)
+        written += _write_dicom(grid, label, folder / f"{stem}_seg.dcm", names)
     if probability is not None:
         written.append(save_like(grid, probability.astype(np.float32), folder / f"{stem}_probability.nii.gz"))
     file_axis, is_reversed = grid.own_axis(slice_axis)
     last = label.shape[slice_axis] - 1
     rows = sorted(
-        (last - report.slice if is_reversed else report.slice, report.label, report.area, report.confidence)
-        for report in slices
+        (last - each.slice if is_reversed else each.slice, each.label, each.area, each.confidence, each.state)
+        for each in slices
     )
     table = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     written.append(write_csv(folder / f"{stem}_slices.csv", table, _COLUMNS))
     logging.getLogger(__name__).info("slices are counted along axis %d of %s", file_axis, grid.source)
     if predicted_dice:
-        labels = [
-            {"label": value, "voxels": int((label == value).sum()), "predicted_dice": round(dice, 4)}
-            for value, dice in predicted_dice.items()
-        ]
+        millilitres = abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000
+        labels = []
+        for value, dice in predicted_dice.items():
+            voxels = int((label == value).sum())
+            name, volume = names.get(value, f"label {value}"), round(voxels * millilitres, 3)
+            labels.append(dict(zip(_LABEL_COLUMNS, (value, name, voxels, volume, round(dice, 4)), strict=True)))
         written.append(write_csv(folder / f"{stem}_labels.csv", labels, _LABEL_COLUMNS))
     return written
 
 
-def _write_dicom(grid: SourceGrid, label: NDArray[Any], target: Path, class_names: Sequence[str]) -> list[Path]:
+def _write_dicom(grid: SourceGrid, label: NDArray[Any], target: Path, names: Mapping[int, str]) -> list[Path]:
     """The label map is written as NIfTI already: a series that no DICOM-SEG can refer to is no reason to stop."""
     from .save_dicom_segmentation import save_dicom_segmentation
 
-    values = [int(value) for value in np.unique(label) if value]
-    names = dict(zip(values, class_names, strict=False)) if len(values) == len(class_names) else {}
     try:
         return [save_dicom_segmentation(grid, label, target, names)]
     except ValueError as error:

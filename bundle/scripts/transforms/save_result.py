@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
 from torch import Tensor
 
+from ..data.class_names import name_labels
 from .result_files import write_result_files
 from .source_grid import read_source_grid
 
@@ -34,7 +35,8 @@ class SaveResultd(MapTransform):
         keys: entry with the inferer's result (``label`` (1, 1, X, Y, Z) in the canonical orientation).
         output_dir: folder of the files.
         image_key: entry with the image, whose metadata names its file.
-        class_names: names of the labels in the order of their values, for the segments of a DICOM-SEG.
+        class_names: names of the labels in the order of their values, for ``<stem>_labels.csv`` and the segments of a
+            DICOM-SEG; as many as the result has labels.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class SaveResultd(MapTransform):
                 slice_axis=result.slice_axis,
                 probability=None if result.probability is None else _as_volume(result.probability),
                 predicted_dice=result.predicted_dice,
-                class_names=self.class_names,
+                names=name_labels(sorted({report.label for report in result.slices}), self.class_names),
             )
             for path in written:
                 logging.getLogger(__name__).info("wrote %s", path)

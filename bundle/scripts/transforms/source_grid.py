@@ -39,13 +39,22 @@ class SourceGrid(NamedTuple):
     header: Any = None
     series: DicomSeries | None = None
 
+    def to_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Swap and flip the axes of a volume, or of a slab of it, into the canonical orientation; a view."""
+        turned: NDArray[Any] = apply_orientation(
+            array, ornt_transform(io_orientation(self.affine), axcodes2ornt(CANONICAL_AXES))
+        )
+        return turned
+
     def from_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
         """Swap and flip the axes of a volume in the canonical orientation; nothing is resampled.
 
         Raises:
             ValueError: when the array is not of this grid.
         """
-        turned = apply_orientation(array, ornt_transform(axcodes2ornt(CANONICAL_AXES), io_orientation(self.affine)))
+        turned: NDArray[Any] = apply_orientation(
+            array, ornt_transform(axcodes2ornt(CANONICAL_AXES), io_orientation(self.affine))
+        )
         if turned.shape != self.shape:
             raise ValueError(f"a result of shape {turned.shape} does not fit the grid {self.shape} of {self.source}")
         return turned

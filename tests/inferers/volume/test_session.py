@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from scripts.inferers.propagation import PropagationParameters
-from scripts.inferers.propagation.evidence.intensity import intensity_range
-from scripts.inferers.propagation.geometry.handedness import is_mirrored
 from scripts.inferers.volume.session import VolumeSession
 
 SPACING = (7.7, 1.25, 1.25)
@@ -139,7 +137,7 @@ def test_state_is_saved_and_resumed(open_session, volume, make_segmenter, tmp_pa
     session.save(tmp_path / "state.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
     resumed = VolumeSession.load(tmp_path / "state.safetensors", image, segmenter=make_segmenter())
-    assert resumed.parameters.bias == -1.5
+    assert resumed.parameters.masks.bias == -1.5
     assert resumed.annotated_slices == (MIDDLE, 7)
     assert np.array_equal(resumed.segment().label, expected)
     resumed.undo()
@@ -207,15 +205,6 @@ def test_mirrored_volume_gives_the_mirrored_mask(open_session, volume, dice_of):
     one, other = session.segment().label, mirrored.segment().label[..., ::-1]
     for value in (1, 5):
         assert dice_of(one == value, other == value) >= 0.98
-
-
-def test_mirror_images_become_the_same_slices(volume):
-    image, _ = volume
-    low, high = intensity_range(image)
-    assert is_mirrored(image, low, high) != is_mirrored(image[..., ::-1], low, high)
-    padded = np.pad(image, ((0, 0), (0, 0), (3, 17)), constant_values=low)
-    assert is_mirrored(padded, low, high) == is_mirrored(image, low, high)
-    assert not is_mirrored(np.zeros((2, 3, 4)), 0.0, 1.0)
 
 
 @pytest.mark.parametrize("margins", [((0, 0), (7, 21), (30, 2)), ((0, 0), (64, 64), (64, 64))])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .evidence.annotations import ANNOTATION_COMPLETE, NOT_ANNOTATED, SliceAnnotation
-from .evidence.slice_features import FeatureExtractor, SliceStack, extract_features
+from .evidence.slice_features import FeatureSource, SliceStack, extract_features
 from .memory.memo import Memo
 from .parameters import PropagationParameters
 from .pipeline import Propagated, segment_stack
@@ -13,7 +13,7 @@ from .result import PropagationResult, SliceReport
 __all__ = [
     "ANNOTATION_COMPLETE",
     "NOT_ANNOTATED",
-    "FeatureExtractor",
+    "FeatureSource",
     "Memo",
     "Propagated",
     "PropagationParameters",

@@ -17,13 +17,16 @@ class SliceReport:
         slice: index along the slice axis.
         label: its value.
         area: pixels of the image that have the label.
-        confidence: from 0 (look here) to 1; 1 on annotated slices.
+        confidence: from 0 (look here) to 1; 1 on annotated slices. Where the label is absent, how sure it is that it
+            is.
+        state: "annotated", "predicted", or "absent" where no pixel of an unannotated slice has the label.
     """
 
     slice: int
     label: int
     area: int
     confidence: float
+    state: str = "predicted"
 
 
 @dataclass

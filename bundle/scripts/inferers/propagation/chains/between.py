@@ -14,7 +14,8 @@ from ..evidence.label_rules import LabelRules
 from ..evidence.slice_features import SliceStack
 from ..evidence.unary import Exemplar
 from ..memory.memo import Memo
-from ..parameters import PropagationParameters
+from ..parameters import EvidenceParameters
+from .logit_summary import LogitSummary
 from .output import compete
 from .wavefront import recall_logit, tidy
 
@@ -27,11 +28,14 @@ def fill_between(
     key_slices: Sequence[int],
     annotations: Mapping[int, SliceAnnotation],
     rules: Mapping[int, LabelRules],
-    parameters: PropagationParameters,
+    evidence: EvidenceParameters,
     *,
+    bias: float,
+    clip: float,
+    summary: LogitSummary,
     memo: Memo | None = None,
     progress: Callable[[int], None] | None = None,
-) -> tuple[NDArray[np.int32], list[dict[int, NDArray[np.float32]]]]:
+) -> NDArray[np.int32]:
     """Label the slices between key slices.
 
     Args:
@@ -40,23 +44,24 @@ def fill_between(
         key_slices: their K indices in the stack.
         annotations: by slice of the stack, on the working grid.
         rules: by label.
-        parameters: everything else.
+        evidence: what speaks for a label.
+        bias: added to the logits.
+        clip: largest absolute logit from one neighbour.
+        summary: takes in the logits.
         memo: remembers the evidence of earlier runs.
         progress: called with the number of slices done.
 
     Returns:
-        labels (Z, h, w), and for every slice ``{label: logit (h, w)}`` (empty on key slices).
+        labels (Z, h, w).
     """
     memo = memo or Memo()
-    clip = parameters.meeting_clip
     labels = np.zeros((len(stack), *stack.shape), np.int32)
-    all_logits: list[dict[int, NDArray[np.float32]]] = [{} for _ in range(len(stack))]
     labels[list(key_slices)] = key_labels
     exemplars = {label: exemplars_of(label, annotations) for label in rules}
     done = 0
     for position, (lower, upper) in enumerate(itertools.pairwise(key_slices)):
         for index in range(lower + 1, upper):
-            masks = {}
+            masks, logits = {}, {}
             for label, annotated in exemplars.items():
                 nearest = min(annotated, key=lambda exemplar: abs(exemplar.index - index))
                 parts, weights = [], []
@@ -65,16 +70,17 @@ def fill_between(
                     if mask.sum() < max(1, rules[label].smallest_area):
                         continue
                     logit, window = recall_logit(
-                        memo, stack, index, Exemplar(key, mask), nearest, rules[label], parameters
+                        memo, stack, index, Exemplar(key, mask), nearest, rules[label], evidence
                     )
-                    parts.append(np.where(window, np.clip(logit + parameters.between_bias, -clip, clip), -clip))
+                    parts.append(np.where(window, np.clip(logit + bias, -clip, clip), -clip))
                     weights.append(1 / abs(index - key))
                 if parts:
                     mean = np.average(parts, axis=0, weights=weights).astype(np.float32)
-                    all_logits[index][label] = mean
-                    masks[label] = tidy(mean > 0, rules[label], parameters, fill_all=True)
-            labels[index] = compete(all_logits[index], masks, stack.shape)
+                    logits[label] = mean
+                    masks[label] = tidy(mean > 0, rules[label])
+            labels[index] = compete(logits, masks, stack.shape)
+            summary.add(index, logits)
             done += 1
             if progress is not None:
                 progress(done)
-    return labels, all_logits
+    return labels

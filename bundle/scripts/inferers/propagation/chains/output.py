@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +11,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..evidence.annotations import SliceAnnotation, impose
-from ..evidence.global_ridge import fit_ridge, predict_ridge, ridge_key
+from ..evidence.global_ridge import fit_ridges, predict_ridge, ridge_key
 from ..evidence.label_rules import LabelRules
 from ..evidence.matching import upsample
 from ..evidence.slice_features import SliceStack
 from ..memory.memo import Memo
-from ..parameters import PropagationParameters
+from ..parameters import OutputParameters, RidgeParameters
+from .logit_summary import LogitSummary
 from .wavefront import OUTSIDE, TravelledLabel, tidy
 
 __all__ = ["compete", "keep_annotated_components", "output_labels", "travelled_labels"]
@@ -48,55 +48,60 @@ def output_labels(
     travelled: Mapping[int, TravelledLabel],
     annotations: Mapping[int, SliceAnnotation],
     rules: Mapping[int, LabelRules],
-    parameters: PropagationParameters,
+    parameters: OutputParameters,
+    ridge: RidgeParameters,
     *,
+    summary: LogitSummary,
+    slices: Sequence[int],
     annotation_complete: str = "own",
     memo: Memo | None = None,
-) -> tuple[NDArray[np.int32], list[dict[int, NDArray[np.float32]]]]:
-    """Labels (Z, h, w) of every slice, and the logits that they come from.
+) -> NDArray[np.int32]:
+    """Labels (Z, h, w) of every slice.
 
     Args:
         stack: the slices.
         travelled: by label, what the chains found.
         annotations: by slice, on the working grid.
         rules: by label.
-        parameters: everything else.
+        parameters: how the output is made.
+        ridge: the ridge over the volume.
+        summary: takes in the logits.
+        slices: what a slice of the stack is called in the summary.
         annotation_complete: what an unlabelled pixel of an annotated slice means.
         memo: remembers the ridge of earlier runs.
-
-    Returns:
-        labels (Z, h, w), and for every slice ``{label: logit (h, w)}``.
     """
     memo = memo or Memo()
     shape = (len(stack), *stack.shape)
     labels = travelled_labels(travelled, annotations, shape, annotation_complete)
-    coefficients = _ridges(stack, labels, annotations, tuple(travelled), parameters, memo)
-    bias = parameters.output_bias if parameters.use_ridge else parameters.output_bias_without_ridge
+    coefficients = _ridges(stack, labels, annotations, tuple(travelled), ridge, memo)
+    bias = parameters.output_bias if ridge.use_ridge else parameters.output_bias_without_ridge
     clip = parameters.output_clip
-    all_logits: list[dict[int, NDArray[np.float32]]] = []
     for index in range(len(stack)):
         present = [
             label
             for label, reached in travelled.items()
             if index in reached.logits and (reached.logits[index] > -clip).any()
         ]
-        ridge = predict_ridge(
-            stack, index, {label: coefficients[label] for label in present if label in coefficients}, parameters
+        predicted = predict_ridge(
+            stack, index, {label: coefficients[label] for label in present if label in coefficients}, ridge.ridge_levels
         )
         logits = {}
         for label in present:
             logit = np.clip(travelled[label].logits[index], -clip, clip) + bias
-            if label in ridge:
-                logit = logit + rules[label].ridge_weight * upsample(ridge[label], stack.shape)
+            if label in predicted:
+                logit = logit + rules[label].ridge_weight * upsample(predicted[label], stack.shape)
             logits[label] = logit.astype(np.float32)
         masks = {label: logit > 0 for label, logit in logits.items()}
         labels[index] = compete(logits, masks, stack.shape)
-        _tidy_slice(labels[index], rules, parameters)
-        all_logits.append(logits)
+        _tidy_slice(labels[index], rules)
+        summary.add(slices[index], logits)
+    for label, reached in travelled.items():
+        for index, refused in reached.refused.items():
+            summary.refuse(slices[index], label, float(np.clip(refused, -clip, clip)) + bias)
     impose(labels, annotations, annotation_complete, tuple(travelled))
     if parameters.use_component:
         keep_annotated_components(labels, annotations, tuple(travelled))
-    return labels, all_logits
+    return labels
 
 
 def compete(
@@ -131,30 +136,29 @@ def _ridges(
     labels: NDArray[np.int32],
     annotations: Mapping[int, SliceAnnotation],
     values: tuple[int, ...],
-    parameters: PropagationParameters,
+    parameters: RidgeParameters,
     memo: Memo,
 ) -> dict[int, Tensor]:
+    """Coefficients by label; a label that can't be told apart has none."""
     if not parameters.use_ridge:
         return {}
-    coefficients = {}
-    for label in values:
-        annotated = [index for index, annotation in annotations.items() if (annotation.label == label).any()]
-        masks = {index: labels[index] == label for index in range(len(labels)) if (labels[index] == label).any()}
-        fitted = memo.recall(
-            (*ridge_key(masks, sorted(annotated)), stack.key),
-            partial(fit_ridge, stack, masks, annotated, parameters, memo),
-        )
-        if fitted is not None:
-            coefficients[label] = fitted
-    return coefficients
+    annotated = {
+        label: sorted(index for index, annotation in annotations.items() if (annotation.label == label).any())
+        for label in values
+    }
+    fitted = memo.recall_all(
+        {label: (*ridge_key(labels, label, annotated[label]), label, stack.key) for label in values},
+        lambda missing: fit_ridges(stack, labels, {label: annotated[label] for label in missing}, parameters, memo),
+    )
+    return {label: coefficients for label, coefficients in fitted.items() if coefficients is not None}
 
 
-def _tidy_slice(labels: NDArray[np.int32], rules: Mapping[int, LabelRules], parameters: PropagationParameters) -> None:
+def _tidy_slice(labels: NDArray[np.int32], rules: Mapping[int, LabelRules]) -> None:
     """Fill holes and drop islands of every label of a slice (h, w), in place; holes don't cover other labels."""
     for label in sorted(rules):
         mask = labels == label
         if not mask.any():
             continue
-        kept = tidy(mask, rules[label], parameters, fill_all=True)
+        kept = tidy(mask, rules[label])
         labels[mask & ~kept] = 0
         labels[kept & (labels == 0)] = label

@@ -9,6 +9,7 @@ by the inverse of the steps they made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from ..evidence.slice_features import SliceStack
 from ..evidence.unary import Exemplar, slice_logit
 from ..geometry.morphology import drop_islands, fill_holes
 from ..memory.memo import Memo, digest
-from ..parameters import PropagationParameters
+from ..parameters import EvidenceParameters, MaskParameters
 
 __all__ = ["OUTSIDE", "TravelledLabel", "propagate", "recall_logit", "tidy"]
 
@@ -40,11 +41,13 @@ class TravelledLabel:
         logits: (h, w) by slice.
         masks: (h, w) by slice.
         steps: by slice, steps from the annotated slice; 0 on an annotated slice.
+        refused: by slice on which a chain ended, the logit that as many pixels reached as the smallest mask needs.
     """
 
     logits: dict[int, Logit] = field(default_factory=dict)
     masks: dict[int, Mask] = field(default_factory=dict)
     steps: dict[int, int] = field(default_factory=dict)
+    refused: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -59,7 +62,8 @@ def propagate(
     stack: SliceStack,
     annotations: Mapping[int, SliceAnnotation],
     rules: Mapping[int, LabelRules],
-    parameters: PropagationParameters,
+    parameters: MaskParameters,
+    evidence: EvidenceParameters,
     *,
     annotation_complete: str = "own",
     memo: Memo | None = None,
@@ -71,7 +75,8 @@ def propagate(
         stack: the slices.
         annotations: by slice, on the working grid.
         rules: by label; its keys are the labels that travel.
-        parameters: everything else.
+        parameters: how masks travel.
+        evidence: what speaks for a label.
         annotation_complete: what an unlabelled pixel of an annotated slice means.
         memo: remembers the evidence of earlier runs.
         progress: called with the number of steps made by all chains together.
@@ -99,7 +104,7 @@ def propagate(
             index = chain.annotated.index + chain.direction * step
             if not 0 <= index < len(stack) or index in sources[label]:
                 continue
-            logit, window = recall_logit(memo, stack, index, chain.previous, chain.annotated, rules[label], parameters)
+            logit, window = recall_logit(memo, stack, index, chain.previous, chain.annotated, rules[label], evidence)
             logit = logit + parameters.bias
             denied = forbidden_pixels(label, annotations.get(index), annotation_complete)
             if parameters.use_exclusion:
@@ -109,11 +114,14 @@ def propagate(
                         logit = logit - np.where(reached.masks[index], claim, 0)
             if denied is not None:
                 logit = np.where(denied, OUTSIDE, logit)
-            mask = tidy((logit > 0) & window, rules[label], parameters)
+            mask = tidy((logit > 0) & window, rules[label], parameters.largest_hole)
             if denied is not None:
                 mask &= ~denied
             steps_made += 1
-            if mask.sum() < max(1, rules[label].smallest_area):
+            smallest = max(1, rules[label].smallest_area)
+            if mask.sum() < smallest:
+                refused = travelled[label].refused
+                refused[index] = max(refused.get(index, OUTSIDE), _reached_by(logit[window], math.ceil(smallest)))
                 continue
             arrivals.append((label, index, np.where(window, logit, OUTSIDE).astype(np.float32), mask))
             chain.previous = Exemplar(index, mask)
@@ -134,7 +142,7 @@ def recall_logit(
     previous: Exemplar,
     annotated: Exemplar,
     rules: LabelRules,
-    parameters: PropagationParameters,
+    parameters: EvidenceParameters,
 ) -> tuple[Logit, Mask]:
     """``slice_logit``, remembered by everything that it depends on."""
     key = (
@@ -146,10 +154,10 @@ def recall_logit(
     return memo.recall(key, lambda: slice_logit(stack, index, previous, annotated, rules, parameters))
 
 
-def tidy(mask: Mask, rules: LabelRules, parameters: PropagationParameters, *, fill_all: bool = False) -> Mask:
-    """Fill holes (only small ones while a mask travels) and drop islands, as the label's rules say."""
+def tidy(mask: Mask, rules: LabelRules, largest_hole: int | None = None) -> Mask:
+    """Fill holes (while a mask travels, only those of up to so many pixels) and drop islands, as the rules say."""
     if rules.fills_holes:
-        mask = fill_holes(mask, None if fill_all else parameters.largest_hole)
+        mask = fill_holes(mask, largest_hole)
     return drop_islands(mask, rules.smallest_island, rules.island_fraction)
 
 
@@ -158,7 +166,7 @@ def _meet(
     index: int,
     visits: list[tuple[int, Logit, Mask]],
     rules: LabelRules,
-    parameters: PropagationParameters,
+    parameters: MaskParameters,
 ) -> None:
     """Enter what chains of one label found on a slice."""
     first_step, logit, mask = visits[0]
@@ -169,7 +177,15 @@ def _meet(
         logit = sum(
             weight * np.clip(each, -clip, clip) for weight, (_, each, _) in zip(weights, visits, strict=True)
         ).astype(np.float32)
-        mask = tidy(logit > 0, rules, parameters)
+        mask = tidy(logit > 0, rules, parameters.largest_hole)
     reached.steps[index] = first_step
     reached.logits[index] = logit
     reached.masks[index] = mask
+
+
+def _reached_by(logits: NDArray[np.floating], count: int) -> float:
+    """The logit (N,) that ``count`` of the pixels reach, or all where there are fewer."""
+    if not logits.size:
+        return OUTSIDE
+    kept = min(count, logits.size)
+    return float(np.partition(logits, -kept)[-kept])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ __all__ = [
     "exemplars_of",
     "forbidden_pixels",
     "impose",
+    "labelled_slices",
     "labels_of",
 ]
 
@@ -39,7 +41,7 @@ class SliceAnnotation:
     known: NDArray[np.bool_]
 
     @classmethod
-    def from_label_map(cls, label: NDArray) -> SliceAnnotation:
+    def from_label_map(cls, label: NDArray[Any]) -> SliceAnnotation:
         """Split a label map (H, W) with 255 = not annotated."""
         known = label != NOT_ANNOTATED
         return cls(np.where(known, label, 0).astype(np.int32), known)
@@ -67,6 +69,13 @@ def labels_of(annotations: Iterable[SliceAnnotation]) -> tuple[int, ...]:
     return tuple(sorted({value for annotation in annotations for value in annotation.values}))
 
 
+def labelled_slices(label: NDArray[Any], slice_axis: int) -> list[int]:
+    """Indices along an axis of the slices of a label map (3D) that carry a label."""
+    is_label = (label > 0) & (label != NOT_ANNOTATED)
+    others = tuple(axis for axis in range(3) if axis != slice_axis)
+    return [int(index) for index in np.flatnonzero(is_label.any(axis=others))]
+
+
 def exemplars_of(label: int, annotations: Mapping[int, SliceAnnotation]) -> list[Exemplar]:
     """The annotated slices on which a label occurs, in rising order of slices."""
     return [
@@ -88,12 +97,14 @@ def forbidden_pixels(
     if annotation is None:
         return None
     if annotation_complete == "all" or (annotation.label == label).any() or not annotation.label.any():
-        return annotation.known & (annotation.label != label)
-    return annotation.known & (annotation.label != label) & (annotation.label > 0)
+        denied: NDArray[np.bool_] = annotation.known & (annotation.label != label)
+    else:
+        denied = annotation.known & (annotation.label != label) & (annotation.label > 0)
+    return denied
 
 
 def impose(
-    labels: NDArray, annotations: Mapping[int, SliceAnnotation], annotation_complete: str, values: Sequence[int]
+    labels: NDArray[Any], annotations: Mapping[int, SliceAnnotation], annotation_complete: str, values: Sequence[int]
 ) -> None:
     """Put the annotations into a label volume (Z, h, w), in place."""
     for index, annotation in annotations.items():

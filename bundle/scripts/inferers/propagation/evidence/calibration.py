@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..geometry.morphology import dilate, hole_area
-from ..parameters import PropagationParameters
+from ..parameters import CalibrationParameters, EvidenceParameters
 from .label_rules import LabelRules
 from .matching import cell_coverage
 from .slice_features import SliceStack
@@ -26,15 +26,22 @@ __all__ = ["calibrate"]
 _ISLAND_FRACTIONS = (0.1, 0.03, 0.01, 0.003, 0.0)
 
 
-def calibrate(stack: SliceStack, exemplars: Sequence[Exemplar], parameters: PropagationParameters) -> LabelRules:
+def calibrate(
+    stack: SliceStack,
+    exemplars: Sequence[Exemplar],
+    rules: LabelRules,
+    parameters: CalibrationParameters,
+    evidence: EvidenceParameters,
+) -> LabelRules:
     """Read the rules for one label off its annotated slices.
 
     Args:
         stack: the slices.
         exemplars: the annotated slices on which the label occurs.
-        parameters: the defaults, and the values of the rules.
+        rules: the defaults.
+        parameters: how the rules are read.
+        evidence: how the witnesses are computed.
     """
-    rules = LabelRules.default(parameters)
     if not exemplars:
         return rules
     masks = [exemplar.mask for exemplar in exemplars]
@@ -42,14 +49,14 @@ def calibrate(stack: SliceStack, exemplars: Sequence[Exemplar], parameters: Prop
     rules = replace(rules, smallest_area=min(rules.smallest_area, max(int(mask.sum()) for mask in masks) / 2))
     if not parameters.use_calibration:
         return rules
-    fraction = _island_fraction(masks, parameters)
+    fraction = _island_fraction(masks, rules, parameters.island_tolerance)
     rules = replace(
         rules,
         fills_holes=sum(map(hole_area, masks)) <= parameters.hole_tolerance * sum(int(mask.sum()) for mask in masks),
         island_fraction=fraction,
-        smallest_island=_smallest_island(fraction, parameters),
+        smallest_island=_smallest_island(fraction, rules),
     )
-    match_coefficient, intensity_coefficient = _coefficients(stack, exemplars, rules, parameters)
+    match_coefficient, intensity_coefficient = _coefficients(stack, exemplars, evidence, parameters.calibration_match)
     takes_over = float(np.clip(intensity_coefficient - parameters.calibration_threshold, 0, 1))
     kept = float(np.clip(match_coefficient / parameters.calibration_match, parameters.calibration_match_floor, 1))
     gain = 1 - takes_over * (1 - kept)
@@ -64,26 +71,29 @@ def calibrate(stack: SliceStack, exemplars: Sequence[Exemplar], parameters: Prop
     )
 
 
-def _smallest_island(fraction: float, parameters: PropagationParameters) -> float:
-    return parameters.smallest_island * fraction / max(parameters.island_fraction, 1e-9)
+def _smallest_island(fraction: float, defaults: LabelRules) -> float:
+    return defaults.smallest_island * fraction / max(defaults.island_fraction, 1e-9)
 
 
-def _island_fraction(masks: Sequence[NDArray[np.bool_]], parameters: PropagationParameters) -> float:
-    """The largest fraction that loses little of the annotation."""
+def _island_fraction(masks: Sequence[NDArray[np.bool_]], defaults: LabelRules, tolerance: float) -> float:
+    """The largest fraction that loses no more of the annotation than ``tolerance`` of its area."""
     areas = [np.bincount(ndimage.label(mask)[0].ravel())[1:] for mask in masks]
     total = sum(int(part.sum()) for part in areas)
     for fraction in _ISLAND_FRACTIONS:
-        smallest = _smallest_island(fraction, parameters)
+        smallest = _smallest_island(fraction, defaults)
         lost = sum(int(part[part < max(smallest, fraction * part.max())].sum()) for part in areas if part.size)
-        if lost <= parameters.island_tolerance * total:
+        if lost <= tolerance * total:
             return fraction
     return 0.0
 
 
 def _coefficients(
-    stack: SliceStack, exemplars: Sequence[Exemplar], rules: LabelRules, parameters: PropagationParameters
+    stack: SliceStack, exemplars: Sequence[Exemplar], parameters: EvidenceParameters, full_match: float
 ) -> tuple[float, float]:
-    """Coefficients of match and intensity in a class-balanced logistic regression of the mask near its outline."""
+    """Coefficients of match and intensity in a class-balanced logistic regression of the mask near its outline.
+
+    Where there is no outline, the match counts in full (``full_match``) and the intensity not at all.
+    """
     witnesses, targets = [], []
     for exemplar in exemplars:
         window = dilate(exemplar.mask, parameters.grow)
@@ -97,7 +107,7 @@ def _coefficients(
     inputs = np.concatenate(witnesses).astype(np.float64)
     target = np.concatenate(targets).astype(np.float64)
     if target.min() == target.max():
-        return parameters.calibration_match, 0.0
+        return full_match, 0.0
     weight = np.where(target > 0, 0.5 / target.sum(), 0.5 / (1 - target).sum()) * len(target)
     coefficients = logistic_regression(inputs, target, weight)
     return float(coefficients[0]), float(coefficients[1])

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from ....data.intensity_unit import SOFT_TISSUE_WINDOW, are_hounsfield_units, without_padding
-from ..parameters import PropagationParameters
+from ..parameters import EvidenceParameters
 
 __all__ = ["histogram_log_ratio", "intensity_range", "scale_intensity"]
 
 _SAMPLES = 2_000_000
 
 
-def intensity_range(volume: NDArray) -> tuple[float, float]:
+def intensity_range(volume: NDArray[Any]) -> tuple[float, float]:
     """The range of intensities that matters, for a volume of any unit.
 
     Padding is left out. A volume in Hounsfield units gets the soft-tissue window. Any other goes from its 0.5
@@ -32,16 +34,17 @@ def intensity_range(volume: NDArray) -> tuple[float, float]:
     return float(low), float(np.percentile(body, 99.25)) if len(body) else float(high)
 
 
-def scale_intensity(image: NDArray, low: float, high: float) -> NDArray[np.float32]:
+def scale_intensity(image: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
     """Map ``low`` to ``high`` linearly to 0 to 1 and clip."""
-    return np.clip((np.asarray(image, dtype=np.float32) - low) / (high - low + 1e-6), 0.0, 1.0)
+    scaled: NDArray[np.float32] = np.clip((np.asarray(image, dtype=np.float32) - low) / (high - low + 1e-6), 0.0, 1.0)
+    return scaled
 
 
 def histogram_log_ratio(
     image: NDArray[np.float32],
     foreground: NDArray[np.float32],
     background: NDArray[np.float32],
-    parameters: PropagationParameters,
+    parameters: EvidenceParameters,
 ) -> NDArray[np.float32]:
     """Log ratio of the foreground's to the background's intensity histogram at every pixel of an image.
 
@@ -59,7 +62,8 @@ def histogram_log_ratio(
     share = parameters.histogram_novelty
     densities[1] = (1 - share) * densities[1] + share / parameters.histogram_bins
     ratio = np.clip(np.log(densities[0] / densities[1]), -parameters.histogram_clip, parameters.histogram_clip)
-    return ratio.astype(np.float32)[_bins(image, parameters.histogram_bins)]
+    found: NDArray[np.float32] = ratio.astype(np.float32)[_bins(image, parameters.histogram_bins)]
+    return found
 
 
 def _bins(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..parameters import PropagationParameters
+from ..parameters import EvidenceParameters, MaskParameters, RidgeParameters
 
 __all__ = ["LabelRules"]
 
@@ -35,15 +35,15 @@ class LabelRules:
     smallest_area: float
 
     @classmethod
-    def default(cls, parameters: PropagationParameters) -> LabelRules:
+    def default(cls, evidence: EvidenceParameters, masks: MaskParameters, ridge: RidgeParameters) -> LabelRules:
         """Rules before any annotation was looked at."""
         return cls(
-            previous_weight=parameters.previous_weight,
-            annotated_weight=parameters.annotated_weight,
-            intensity_weight=parameters.intensity_weight,
-            ridge_weight=parameters.ridge_weight,
+            previous_weight=evidence.previous_weight,
+            annotated_weight=evidence.annotated_weight,
+            intensity_weight=evidence.intensity_weight,
+            ridge_weight=ridge.ridge_weight,
             fills_holes=True,
-            island_fraction=parameters.island_fraction,
-            smallest_island=parameters.smallest_island,
-            smallest_area=parameters.smallest_area,
+            island_fraction=masks.island_fraction,
+            smallest_island=masks.smallest_island,
+            smallest_area=masks.smallest_area,
         )

@@ -8,6 +8,7 @@ Each level is matched by itself; features are not centred.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,13 +21,13 @@ __all__ = ["cell_coverage", "choose_cells", "match", "upsample"]
 UNMATCHED = -1.0  # score of cells that were not asked for
 
 
-def cell_coverage(mask: NDArray, grid: tuple[int, int]) -> NDArray[np.float32]:
+def cell_coverage(mask: NDArray[Any], grid: tuple[int, int]) -> NDArray[np.float32]:
     """Share of each cell that a mask (H, W) covers, (rows * columns of the grid,)."""
     coverage = cv2.resize(mask.astype(np.float32), (grid[1], grid[0]), interpolation=cv2.INTER_AREA)
     return np.asarray(coverage, np.float32).ravel()
 
 
-def upsample(grid: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+def upsample(grid: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Bring a map on the grid to the pixels of the working grid (bilinear)."""
     return np.asarray(cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 

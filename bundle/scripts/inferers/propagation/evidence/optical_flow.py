@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,11 @@ def dense_flow(target: NDArray[np.float32], source: NDArray[np.float32]) -> NDAr
         return np.zeros((*target.shape, 2), np.float32)
     preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
     method = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
-    return method.calc((target * 255).astype(np.uint8), (source * 255).astype(np.uint8), None)
+    flow: NDArray[np.float32] = method.calc((target * 255).astype(np.uint8), (source * 255).astype(np.uint8), None)
+    return flow
 
 
-def carry(image: NDArray, flow: NDArray[np.float32]) -> NDArray[np.float32]:
+def carry(image: NDArray[Any], flow: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring an image (H, W) of the source slice to the target slice along a flow (H, W, 2)."""
     rows, columns = image.shape
     x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))

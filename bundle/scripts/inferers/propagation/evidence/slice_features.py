@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -20,22 +20,25 @@ from torch import Tensor
 
 from .optical_flow import dense_flow
 
-__all__ = ["FeatureExtractor", "SliceStack", "extract_features", "unit_features"]
+__all__ = ["Backbone", "FeatureSource", "SliceStack", "extract_features", "unit_features"]
 
 Value = TypeVar("Value")
+Backbone = Callable[[Tensor], Mapping[str, Tensor]]
+"""Images (B, 3, S, S) in [0, 1] to ``{level: (B, C, h, w)}``."""
 
 
-class FeatureExtractor(Protocol):
-    """Anything that turns images (B, 3, S, S) in [0, 1] into ``{level: (B, C, h, w)}``, a segmenter for example."""
+@runtime_checkable
+class FeatureSource(Protocol):
+    """Anything that has the features of images, a segmenter for example."""
 
-    def features(self, image: Tensor) -> Mapping[str, Tensor]:
-        """Feature maps by level."""
+    def features(self, image: Tensor, /) -> Mapping[str, Tensor]:
+        """Feature maps ``{level: (B, C, h, w)}`` of images (B, 3, S, S) in [0, 1]."""
         ...
 
 
 def extract_features(
-    slices: Sequence[NDArray],
-    segmenter: FeatureExtractor,
+    slices: Sequence[NDArray[Any]],
+    segmenter: FeatureSource | Backbone,
     levels: Sequence[str],
     image_size: int,
     *,
@@ -47,7 +50,7 @@ def extract_features(
 
     Args:
         slices: Z slices (H, W) with values in [0, 1].
-        segmenter: gives the features.
+        segmenter: gives the features; a bare backbone is called.
         levels: the levels to keep.
         image_size: side of the square that a slice is resized to (bilinear).
         batch_size: slices per pass.
@@ -60,7 +63,7 @@ def extract_features(
     if device is None and isinstance(segmenter, torch.nn.Module):
         parameter = next(segmenter.parameters(), None)
         device = parameter.device if parameter is not None else None
-    compute: Any = getattr(segmenter, "features", segmenter)  # a bare backbone is called
+    compute = segmenter.features if isinstance(segmenter, FeatureSource) else segmenter
     collected: dict[str, Tensor] = {}
     for start in range(0, len(slices), batch_size):
         batch = torch.stack(
@@ -136,7 +139,8 @@ class SliceStack:
 
     def image(self, index: int) -> NDArray[np.float32]:
         """The slice's image (h, w)."""
-        return self.images[self.indices[index]]
+        image: NDArray[np.float32] = self.images[self.indices[index]]
+        return image
 
     def unit(self, index: int) -> dict[str, Tensor]:
         """Unit features of a slice, ``{level: (C, cells)}``."""
@@ -183,4 +187,5 @@ class _Kept:
             while self._held > self._limit and len(self._values) > 1:
                 self._held -= self._values.popitem(last=False)[1][1]
         self._values.move_to_end(key)
-        return self._values[key][0]
+        found: Value = self._values[key][0]
+        return found

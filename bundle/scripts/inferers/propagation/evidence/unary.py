@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.morphology import dilate, signed_distance
-from ..parameters import PropagationParameters
+from ..parameters import EvidenceParameters
 from .intensity import histogram_log_ratio
 from .label_rules import LabelRules
 from .matching import cell_coverage, choose_cells, match, upsample
@@ -51,7 +51,7 @@ def slice_logit(
     previous: Exemplar,
     annotated: Exemplar,
     rules: LabelRules,
-    parameters: PropagationParameters,
+    parameters: EvidenceParameters,
 ) -> tuple[NDArray[np.float32], Mask]:
     """Evidence for an object on slice ``index``, without the bias.
 
@@ -61,7 +61,7 @@ def slice_logit(
         previous: the neighbouring slice with the mask found there.
         annotated: the annotated slice that the chain started from.
         rules: weights of the witnesses for this label.
-        parameters: everything else.
+        parameters: how they are computed.
 
     Returns:
         logit (h, w) and the window (h, w) within which the mask may lie.
@@ -97,7 +97,7 @@ def match_exemplar(
     index: int,
     exemplar: Exemplar,
     query_cells: NDArray[np.intp],
-    parameters: PropagationParameters,
+    parameters: EvidenceParameters,
     *,
     excluded_radius: int | None = None,
 ) -> NDArray[np.float32]:
@@ -118,7 +118,7 @@ def match_exemplar(
 
 
 def exemplar_log_ratio(
-    stack: SliceStack, index: int, exemplar: Exemplar, parameters: PropagationParameters
+    stack: SliceStack, index: int, exemplar: Exemplar, parameters: EvidenceParameters
 ) -> NDArray[np.float32]:
     """Log ratio (h, w) of the exemplar's histograms at the intensities of a slice."""
     image = stack.image(exemplar.index)

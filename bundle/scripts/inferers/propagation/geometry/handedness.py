@@ -11,28 +11,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evidence.intensity import scale_intensity
-
 __all__ = ["is_mirrored"]
 
 
-def is_mirrored(slices: NDArray, low: float, high: float) -> bool:
+def is_mirrored(profile: NDArray[np.float64]) -> bool:
     """Whether the columns are to be reversed.
 
     The sign of the third central moment of the intensities along the columns decides: it changes with a reflection, and
     empty margins don't change it.
 
     Args:
-        slices: (Z, H, W), any unit.
-        low: intensity that counts as nothing.
-        high: intensity that counts as one.
+        profile: (W,) sum of the scaled intensities of each column, see ``survey``.
 
     Returns:
         True when the moment is negative.
     """
-    profile = np.zeros(slices.shape[2])
-    for image in slices:
-        profile += scale_intensity(image, low, high).sum(axis=0, dtype=np.float64)
     total = profile.sum()
     if total <= 0:
         return False

@@ -50,7 +50,8 @@ def drop_islands(mask: Mask, smallest: float, fraction: float) -> Mask:
     parts, areas = _parts(mask)
     if len(areas) < 3:
         return mask
-    return (areas >= max(smallest, fraction * areas.max()))[parts]
+    kept: Mask = (areas >= max(smallest, fraction * areas.max()))[parts]
+    return kept
 
 
 def _parts(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -8,6 +8,7 @@ the front on top, a coronal or sagittal one with the head on top, so its rows ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,18 +79,18 @@ def refuse_other_axis(label: NDArray[np.generic], slice_axis: int, name: str = "
             )
 
 
-def upright(image: NDArray, slice_axis: int) -> NDArray:
+def upright(image: NDArray[Any], slice_axis: int) -> NDArray[Any]:
     """Turn a slice, as ``numpy.take(volume, index, slice_axis)`` gives it, upright; the same call turns it back."""
     return image if slice_axis == 0 else image[::-1]
 
 
-def to_slices(volume: NDArray, slice_axis: int) -> NDArray:
+def to_slices(volume: NDArray[Any], slice_axis: int) -> NDArray[Any]:
     """View of a volume (Z, H, W) as upright slices, slices first."""
     slices = np.moveaxis(volume, slice_axis, 0)
     return slices if slice_axis == 0 else slices[:, ::-1]
 
 
-def from_slices(slices: NDArray, slice_axis: int) -> NDArray:
+def from_slices(slices: NDArray[Any], slice_axis: int) -> NDArray[Any]:
     """View of upright slices as the volume that they came from."""
     return np.moveaxis(slices if slice_axis == 0 else slices[:, ::-1], 0, slice_axis)
 

@@ -8,6 +8,7 @@ signed distances, which keeps outlines smooth.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ def working_shape(shape: tuple[int, int], pixel_size: tuple[float, float], longe
     return max(1, round(extent[0] * scale)), max(1, round(extent[1] * scale))
 
 
-def resize(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+def resize(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Resize (H, W) to ``shape``: area average where it shrinks, bilinear where it grows."""
     image = np.ascontiguousarray(image, dtype=np.float32)
     if image.shape == tuple(shape):
@@ -41,12 +42,12 @@ def resize(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), np.float32)
 
 
-def to_working(image: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+def to_working(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     """One slice (H, W) with values in [0, 1] on the working grid."""
     return np.clip(resize(image, shape), 0.0, 1.0)
 
 
-def labels_to_working(label: NDArray, shape: tuple[int, int], values: Sequence[int]) -> NDArray[np.int32]:
+def labels_to_working(label: NDArray[Any], shape: tuple[int, int], values: Sequence[int]) -> NDArray[np.int32]:
     """A label map (H, W) on the working grid; the value that covers most of a pixel wins, and no value vanishes.
 
     Args:
@@ -71,7 +72,7 @@ def labels_to_working(label: NDArray, shape: tuple[int, int], values: Sequence[i
     return result
 
 
-def labels_to_image(label: NDArray, shape: tuple[int, int], clip: float = 8.0) -> NDArray[np.int32]:
+def labels_to_image(label: NDArray[Any], shape: tuple[int, int], clip: float = 8.0) -> NDArray[np.int32]:
     """A label map (h, w) of the working grid on the image's grid, through signed distances clipped at ``clip``."""
     if label.shape == tuple(shape):
         return label.astype(np.int32)

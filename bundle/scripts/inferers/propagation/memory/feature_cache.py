@@ -20,7 +20,7 @@ from ....files.atomic import replace_when_done
 __all__ = ["feature_key", "fingerprint_of", "load_features", "save_features", "volume_digest"]
 
 
-def volume_digest(slices: Iterable[NDArray]) -> str:
+def volume_digest(slices: Iterable[NDArray[Any]]) -> str:
     """SHA-256 of a volume's intensities as float32, whatever its data type; slice by slice, so without a copy."""
     content = hashlib.sha256()
     for image in slices:
@@ -29,7 +29,7 @@ def volume_digest(slices: Iterable[NDArray]) -> str:
     return content.hexdigest()
 
 
-def fingerprint_of(segmenter: Any) -> str:
+def fingerprint_of(segmenter: object) -> str:
     """Fingerprint of whatever makes the features.
 
     Raises:
