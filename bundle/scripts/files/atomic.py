@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _PARTIAL = ".partial-"
+_LONGEST_NAME = 255  # bytes
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -117,7 +118,12 @@ def remove_partial_files(path: str | os.PathLike[str]) -> None:
 
 
 def _partial_path(target: Path) -> Path:
-    return target.with_name(f"{_PARTIAL}{secrets.token_hex(4)}-{target.name}")
+    """Beside the target; where its name is near the file system's limit the partial one keeps only its end."""
+    start = f"{_PARTIAL}{secrets.token_hex(4)}-"
+    name = target.name
+    while len(os.fsencode(start + name)) > _LONGEST_NAME >= len(os.fsencode(target.name)):
+        name = name[1:]
+    return target.with_name(start + name)
 
 
 def _clear_error(error: OSError, target: Path) -> OSError:
