@@ -80,7 +80,7 @@ def test_a_sagittal_painting_is_refused_elsewhere() -> None:
     ):
         refuse_other_axis(label, 2, "a.nii.gz")
     mixed = painted(2, [9])
-    mixed[18, 10:20, 3:15] = 3  # one organ axial, the other sagittal: no axis fits both
+    mixed[18, 10:20, 3:15] = 4  # one organ axial, the other sagittal: no axis fits both
     with pytest.raises(ValueError, match=r"label \d of .* one pixel thin"):
         refuse_other_axis(mixed, axis_of_labels(mixed, (1, 1, 5), preferred=2))
     vessel = np.zeros(SHAPE, np.uint8)
