@@ -11,8 +11,8 @@ import torch
 from ...data.volume_reader import require_volume
 from ...transforms.source_grid import read_source_grid
 from ..propagation import PropagationParameters
+from ..propagation.progress import Progress
 from .file_session import FileResult, FileSession
-from .session import Progress
 
 __all__ = ["segment_files"]
 
