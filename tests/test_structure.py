@@ -43,9 +43,7 @@ CIRCLES: list[set[str]] = []
 """Circles that are still to be mended."""
 
 MOST_LINES = 300
-LONG = {
-    "inferers.volume.session": "still to be taken apart",
-}
+LONG: dict[str, str] = {}
 """Modules of more lines than `MOST_LINES`, and why."""
 
 UNTESTED = {
@@ -76,30 +74,6 @@ UNTESTED = {
     "files.cache_root",
     "handlers.random_state",
     "handlers.weights",
-    "inferers.propagation.chains.between",
-    "inferers.propagation.chains.output",
-    "inferers.propagation.chains.self_check",
-    "inferers.propagation.chains.wavefront",
-    "inferers.propagation.evidence.annotations",
-    "inferers.propagation.evidence.calibration",
-    "inferers.propagation.evidence.global_ridge",
-    "inferers.propagation.evidence.intensity",
-    "inferers.propagation.evidence.label_rules",
-    "inferers.propagation.evidence.matching",
-    "inferers.propagation.evidence.optical_flow",
-    "inferers.propagation.evidence.slice_features",
-    "inferers.propagation.evidence.unary",
-    "inferers.propagation.geometry.body_box",
-    "inferers.propagation.geometry.handedness",
-    "inferers.propagation.geometry.key_slices",
-    "inferers.propagation.geometry.morphology",
-    "inferers.propagation.geometry.slice_axis",
-    "inferers.propagation.geometry.working_grid",
-    "inferers.propagation.memory.feature_cache",
-    "inferers.propagation.memory.memo",
-    "inferers.propagation.parameters",
-    "inferers.propagation.pipeline",
-    "inferers.propagation.result",
     "losses.sentence_loss",
     "networks.adaptation.augmented_support",
     "networks.adaptation.base",

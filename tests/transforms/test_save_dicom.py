@@ -22,6 +22,7 @@ from monai.data import DataLoader, Dataset
 from pydicom.dataset import FileDataset
 
 from scripts.data.volume_reader import load_volume
+from scripts.inferers.propagation import SliceReport
 from scripts.transforms import LoadVolumed, SaveResultd
 
 from ..data.dicom_files import (
@@ -36,6 +37,7 @@ from ..data.dicom_files import (
 )
 
 LABEL = np.where(stored_volume(3) % 5 == 4, 0, stored_volume(3) % 5).astype(np.uint8)  # 0 to 3 on the series' grid
+NAMES = ("liver", "spleen", "left kidney")
 ORIENTATIONS = {
     "axial": AXIAL,
     "oblique": OBLIQUE,
@@ -44,17 +46,22 @@ ORIENTATIONS = {
 }
 
 
-def segment_and_save(image: Path, label: Path, output: Path, **options: Any) -> None:
-    """Load, batch, take the label for the result, and save: what an inference does around its network."""
+def segment_and_save(
+    image: Path, label: Path, output: Path, *, names: tuple[str, ...] = NAMES, first: int = 1, **options: Any
+) -> None:
+    """Load, batch, take the label for the result, and save: what an inference does around its network.
+
+    Every label, ``first`` and so on in the order of the names, is reported on slice 1, as inferers report all labels.
+    """
     loader = DataLoader(
         Dataset([{"image": str(image), "label": str(label), **options}], LoadVolumed(("image", "label"))), batch_size=1
     )
     for batch in loader:
-        slices = [SimpleNamespace(slice=1, label=2, area=5, confidence=0.5)]
+        slices = [SliceReport(1, first + number, 5, 0.5) for number in range(len(names))]
         result = SimpleNamespace(
             label=batch["label"], probability=batch["label"] / 4, slices=slices, predicted_dice={}, slice_axis=2
         )
-        SaveResultd("pred", output, class_names=["liver", "spleen", "left kidney"])({**batch, "pred": result})
+        SaveResultd("pred", output, class_names=names)({**batch, "pred": result})
 
 
 @pytest.fixture(params=ORIENTATIONS)
@@ -138,7 +145,7 @@ def test_label_values_are_segment_numbers(tmp_path: Path) -> None:
     label = np.zeros_like(LABEL)
     label[1, 2, 3] = 4
     nibabel.save(nibabel.Nifti1Image(label, affine_of()), tmp_path / "label.nii.gz")
-    segment_and_save(tmp_path / "case7", tmp_path / "label.nii.gz", tmp_path / "out")
+    segment_and_save(tmp_path / "case7", tmp_path / "label.nii.gz", tmp_path / "out", names=("aorta",), first=4)
     read = load_volume(tmp_path / "out" / "case7_seg.dcm", is_label=True, image=tmp_path / "case7")
     np.testing.assert_array_equal(read[0].numpy(), label)  # one frame is left of five slices
 
@@ -166,7 +173,7 @@ def test_slices_are_counted_along_the_series(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(LABEL, affine), tmp_path / "label.nii.gz")
     segment_and_save(tmp_path / "case7", tmp_path / "label.nii.gz", tmp_path / "out")
     with (tmp_path / "out" / "case7_slices.csv").open() as file:
-        assert [row["slice"] for row in csv.DictReader(file)] == ["3"]
+        assert [(row["slice"], row["label"]) for row in csv.DictReader(file)] == [("3", "1"), ("3", "2"), ("3", "3")]
 
 
 def test_a_series_that_nothing_can_refer_to(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,12 +17,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..data.class_names import name_labels
+from ..networks.protocols import FeatureSource
 from .propagation import ANNOTATION_COMPLETE, PropagationParameters, PropagationResult
 from .propagation.evidence.annotations import labelled_slices
-from .propagation.evidence.slice_features import Backbone, FeatureSource
+from .propagation.evidence.slice_features import FeatureFunction
 from .propagation.geometry.slice_axis import axis_of_labels, refuse_other_axis
+from .propagation.progress import Progress
 from .volume.guesses import tell_guesses
-from .volume.session import Progress, VolumeSession
+from .volume.session import VolumeSession
 
 __all__ = ["PropagationInferer"]
 
@@ -76,7 +78,7 @@ class PropagationInferer(Inferer):
     def __call__(
         self,
         inputs: Tensor,
-        network: FeatureSource | Backbone,
+        network: FeatureSource | FeatureFunction,
         *,
         annotation: Tensor,
         spacing: Sequence[float] | None = None,

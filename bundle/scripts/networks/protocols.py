@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from .hosts.base import Host
+if TYPE_CHECKING:
+    from .hosts.base import Host
 
-__all__ = ["Backbone", "FeatureSource", "Refinement"]
+__all__ = ["Backbone", "FeatureSource", "Refinement", "TunedSegmenter"]
 
 
 class Backbone(Protocol):
@@ -47,11 +48,17 @@ class Refinement(Protocol):
         """Refine logits (B, 2, *logit_size) of images (B, 3, H, W): (B, 2, h, w), resized half-pixel-centred."""
 
 
+@runtime_checkable
 class FeatureSource(Protocol):
+    """Anything that has the features of images, a segmenter for example."""
+
+    def features(self, image: Tensor, /) -> dict[str, Tensor]:
+        """Compute {level: (B, C, h, w)} of images (B, 3, H, W), RGB in [0, 1]."""
+        ...
+
+
+class TunedSegmenter(FeatureSource, Protocol):
     """What an adaptation sees of the segmenter: its host, and the features of an image."""
 
     host: Host
     """what is tuned."""
-
-    def features(self, image: Tensor) -> dict[str, Tensor]:
-        """Compute {level: (B, C, h, w)} of images (B, 3, H, W)."""

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from ...networks.protocols import FeatureSource
 from .evidence.annotations import ANNOTATION_COMPLETE, NOT_ANNOTATED, SliceAnnotation
-from .evidence.slice_features import FeatureSource, SliceStack, extract_features
+from .evidence.slice_features import SliceStack, extract_features
 from .memory.memo import Memo
 from .parameters import PropagationParameters
 from .pipeline import Propagated, segment_stack

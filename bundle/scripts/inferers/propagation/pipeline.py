@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,10 +21,9 @@ from .evidence.slice_features import SliceStack
 from .geometry.key_slices import choose_key_slices
 from .memory.memo import Memo, digest
 from .parameters import PropagationParameters
+from .progress import Progress
 
 __all__ = ["Propagated", "segment_stack"]
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,11 +50,11 @@ class DefaultBackbone:
         self._model = Path(model) if model is not None and Path(model).is_file() else None
         self._network: TimmBackbone | None = None
 
-    def features(self, image: Tensor, /) -> Mapping[str, Tensor]:
+    def features(self, image: Tensor, /) -> dict[str, Tensor]:
         """Feature maps ``{level: (B, C, h, w)}`` of images (B, 3, S, S) in [0, 1]."""
         network = self._load()
         with torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
-            maps: Mapping[str, Tensor] = network(image)
+            maps: dict[str, Tensor] = network(image)
         return maps
 
     def fingerprint(self) -> str:

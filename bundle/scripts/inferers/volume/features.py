@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..propagation.evidence.slice_features import Backbone, FeatureSource, extract_features
+from ...networks.protocols import FeatureSource
+from ..propagation.evidence.slice_features import FeatureFunction, extract_features
 from ..propagation.memory.feature_cache import feature_key, fingerprint_of, load_features, save_features, volume_digest
 from .default_backbone import DefaultBackbone
 from .slices import ScaledSlices
@@ -43,7 +44,7 @@ class SliceEncoder:
         levels: Sequence[str],
         image_size: int,
         *,
-        segmenter: FeatureSource | Backbone | None = None,
+        segmenter: FeatureSource | FeatureFunction | None = None,
         device: torch.device | str | None = None,
         batch_size: int | None = None,
         cache_dir: str | Path | None = None,
@@ -99,6 +100,6 @@ class SliceEncoder:
         return features
 
 
-def _device_of(segmenter: FeatureSource | Backbone) -> torch.device:
+def _device_of(segmenter: FeatureSource | FeatureFunction) -> torch.device:
     parameter = next(segmenter.parameters(), None) if isinstance(segmenter, torch.nn.Module) else None
     return torch.device("cpu") if parameter is None else parameter.device

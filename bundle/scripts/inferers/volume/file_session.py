@@ -24,16 +24,18 @@ from ...data.class_names import name_labels
 from ...data.mask_values import check_annotation
 from ...data.volume_reader import Volume, check_same_grid, read_volume
 from ...files.bundle_root import BUNDLE_ROOT
+from ...networks.protocols import FeatureSource
 from ...transforms.result_files import write_result_files
 from ...transforms.save_volume import save_like
 from ...transforms.source_grid import SourceGrid, read_source_grid
 from ..propagation import PropagationParameters, PropagationResult, SliceReport
 from ..propagation.evidence.annotations import labelled_slices
-from ..propagation.evidence.slice_features import Backbone, FeatureSource
+from ..propagation.evidence.slice_features import FeatureFunction
 from ..propagation.geometry.slice_axis import axis_of_labels, choose_slice_axis, refuse_other_axis
+from ..propagation.progress import Progress
+from .array_session import ArraySession
 from .default_backbone import DefaultBackbone
 from .guesses import tell_guesses
-from .session import Progress, VolumeSession
 
 __all__ = ["FileResult", "FileSession"]
 
@@ -117,7 +119,7 @@ class FileSession:
             file was painted, until then the one with the largest spacing (from feet to head on ties).
         class_names: names of the labels in the order of their values, for the written tables.
         cache_dir: folder that keeps the features, so that opening the file again costs no backbone pass.
-        segmenter: gives features, see ``VolumeSession``; if None, the backbone of the inference workflow: that of the
+        segmenter: gives features, see ``ArraySession``; if None, the backbone of the inference workflow: that of the
             shipped ``models/model.pt`` where there is one.
         parameters: values and switches of the propagation.
         intensity_window: range of intensities that matters.
@@ -139,7 +141,7 @@ class FileSession:
         slice_axis: int | None = None,
         class_names: Sequence[str] = (),
         cache_dir: str | Path | None = None,
-        segmenter: FeatureSource | Backbone | None = None,
+        segmenter: FeatureSource | FeatureFunction | None = None,
         parameters: PropagationParameters | None = None,
         intensity_window: tuple[float, float] | None = None,
         annotation_complete: str = "own",
@@ -161,7 +163,7 @@ class FileSession:
             model = BUNDLE_ROOT / "models" / "model.pt"
             segmenter = DefaultBackbone(parameters.levels, device=device, notes=cache_dir, model=model)
         self._make_session = partial(
-            VolumeSession,
+            ArraySession,
             self._volume.array.transpose(2, 1, 0),
             spacing=volume.spacing[::-1],
             segmenter=segmenter,
@@ -194,11 +196,11 @@ class FileSession:
         Args:
             slice_index: along ``slice_axis``.
             label: the slice as ``numpy.take(array_of_the_file, slice_index, slice_axis)`` gives it; values as in
-                ``VolumeSession.annotate``.
+                ``ArraySession.annotate``.
             replace: forget earlier annotations of this slice.
 
         Raises:
-            ValueError: see ``VolumeSession.annotate``.
+            ValueError: see ``ArraySession.annotate``.
         """
         array = np.asarray(label)
         expected = tuple(size for axis, size in enumerate(self.grid.shape) if axis != self.slice_axis)
@@ -259,7 +261,7 @@ class FileSession:
         self._session.prepare(progress)
 
     def segment(self, progress: Progress | None = None, *, probability: bool = False) -> FileResult:
-        """Segment the whole file from the annotations so far; see ``VolumeSession.segment``.
+        """Segment the whole file from the annotations so far; see ``ArraySession.segment``.
 
         Raises:
             ValueError: when nothing was annotated, or there are not as many names as labels.
@@ -274,14 +276,14 @@ class FileSession:
         return FileResult(self.grid, result, self.class_names)
 
     def save(self, path: str | Path) -> None:
-        """Write annotations and settings, see ``VolumeSession.save``; ``VolumeSession.load`` reads them again."""
+        """Write annotations and settings, see ``ArraySession.save``; ``VolumeSession.load`` reads them again."""
         self._session.save(path)
 
     def _count_along(self, axis: int) -> None:
         """Count slices along an axis of the canonical orientation; annotations so far are forgotten."""
         self._axis = axis
         self.slice_axis, self._is_reversed = self.grid.own_axis(axis)
-        self._session: VolumeSession = self._make_session(slice_axis=2 - axis)
+        self._session: ArraySession = self._make_session(slice_axis=2 - axis)
 
     def _read_label(self, path: str | Path) -> Volume:
         label = read_volume(path, is_label=True, image=self.grid.source, series_uid=self._volume.series_uid)

@@ -12,8 +12,8 @@ from ...data.volume_reader import require_volume, volume_stem
 from ...files.writable import require_writable
 from ...transforms.source_grid import read_source_grid
 from ..propagation import PropagationParameters
+from ..propagation.progress import Progress
 from .file_session import FileResult, FileSession
-from .session import Progress
 
 __all__ = ["segment_files"]
 

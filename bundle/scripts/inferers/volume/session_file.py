@@ -40,6 +40,15 @@ class SavedSession(NamedTuple):
     annotation_complete: str
     volume: str
 
+    def refuse_other_volume(self, path: str | Path, found: str) -> None:
+        """Compare digests of volumes.
+
+        Raises:
+            ValueError: when ``found`` is not that of the session in the file ``path``.
+        """
+        if found != self.volume:
+            raise ValueError(f"{path} belongs to another volume (content {self.volume[:12]}, this one {found[:12]})")
+
 
 def write_session(path: str | Path, session: SavedSession) -> None:
     """Write a session beside its place first, then rename it."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..propagation.evidence.intensity import SOFT_TISSUE_WINDOW, intensity_range, scale_intensity
 from ..propagation.geometry.body_box import Box, body_box, holds, whole
 from ..propagation.geometry.handedness import is_mirrored
+from ..propagation.geometry.key_slices import slice_step
 from ..propagation.geometry.slice_axis import choose_slice_axis, from_slices, slice_spacing, to_slices, upright
 from ..propagation.geometry.survey import survey_slices
 
@@ -78,6 +79,21 @@ class VolumeSlices:
         """Rows and columns of a slice."""
         return self.shown.shape[1], self.shown.shape[2]
 
+    def check_index(self, slice_index: int) -> int:
+        """Take a user's number of a slice.
+
+        Raises:
+            ValueError: when it is no whole number, or there is no such slice.
+        """
+        if isinstance(slice_index, bool) or not isinstance(slice_index, (int, np.integer)):
+            raise ValueError(f"slice_index must be a whole number, got {slice_index!r}")
+        if not 0 <= slice_index < len(self):
+            raise ValueError(
+                f"slice {slice_index} does not exist: the volume has {len(self)} slices along axis "
+                f"{self.slice_axis} (0 to {len(self) - 1})"
+            )
+        return int(slice_index)
+
     def show(self, label: NDArray[Any]) -> NDArray[Any]:
         """Turn a slice (H, W), as ``numpy.take(image, index, slice_axis)`` gives it, as the slices are turned."""
         return np.ascontiguousarray(upright(label, self.slice_axis)[:, self._columns])
@@ -93,6 +109,11 @@ class VolumeSlices:
     def range_of(self, box: Box) -> tuple[float, float]:
         """The range of intensities that matters in a box from ``box_of``."""
         return self._body_range if box == self.body else self._volume_range
+
+    def step_of(self, box: Box, fraction: float) -> int:
+        """Slices from one key slice to the next; their distance is a fraction of the longer side of a box."""
+        extent = max((side.stop - side.start) * pixel for side, pixel in zip(box, self.pixel_size, strict=True))
+        return slice_step(extent, self.gap, fraction)
 
     def _find_range(self, box: Box) -> tuple[float, float]:
         """The range of a box alone, so that it doesn't depend on what lies around; a known unit keeps its own."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..hosts.base import Host
 from ..prompt import IMAGE, SupportSet
-from ..protocols import FeatureSource
+from ..protocols import TunedSegmenter
 from .augmentation import augment
 from .base import Adaptation, Optimizer
 
@@ -41,7 +41,7 @@ class AugmentedSupport(Adaptation):
         self.loss = loss
         self.seed = int(seed)
 
-    def loss_of_step(self, segmenter: FeatureSource, support: SupportSet) -> Callable[[Host, int], Tensor]:
+    def loss_of_step(self, segmenter: TunedSegmenter, support: SupportSet) -> Callable[[Host, int], Tensor]:
         """Alter the supports for all steps and take their features.
 
         Raises:

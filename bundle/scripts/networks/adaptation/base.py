@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..hosts.base import Host
 from ..prompt import IMAGE, SupportSet
-from ..protocols import FeatureSource
+from ..protocols import TunedSegmenter
 from .lending import with_parameters
 
 __all__ = ["IMAGE", "Adaptation", "SupportSet"]
@@ -42,7 +42,7 @@ class Adaptation:
         self.optimizer = optimizer
         self.steps = int(steps)
 
-    def __call__(self, segmenter: FeatureSource, support: SupportSet) -> dict[str, Tensor]:
+    def __call__(self, segmenter: TunedSegmenter, support: SupportSet) -> dict[str, Tensor]:
         """Tune copies of the parameters to one episode.
 
         Args:
@@ -83,6 +83,6 @@ class Adaptation:
                 optimizer.step()
         return {name: value.detach() for name, value in tuned.items()}
 
-    def loss_of_step(self, segmenter: FeatureSource, support: SupportSet) -> Callable[[Host, int], Tensor]:
+    def loss_of_step(self, segmenter: TunedSegmenter, support: SupportSet) -> Callable[[Host, int], Tensor]:
         """Prepare an episode: return ``loss(host, step)``, a scalar, where the host holds the values being tuned."""
         raise NotImplementedError(f"{type(self).__name__}.loss_of_step")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..hosts.base import Host
 from ..prompt import SupportSet
-from ..protocols import FeatureSource
+from ..protocols import TunedSegmenter
 from .base import Adaptation
 
 __all__ = ["SelfMatching"]
@@ -24,7 +24,7 @@ __all__ = ["SelfMatching"]
 class SelfMatching(Adaptation):
     """Minimise ``host.adaptation_loss``; the arguments are those of :class:`Adaptation`."""
 
-    def loss_of_step(self, segmenter: FeatureSource, support: SupportSet) -> Callable[[Host, int], Tensor]:
+    def loss_of_step(self, segmenter: TunedSegmenter, support: SupportSet) -> Callable[[Host, int], Tensor]:
         """Encode the support set once: what is tuned here plays no part in that."""
         features = {level: support.features[level] for level in segmenter.host.levels}
         with torch.no_grad():

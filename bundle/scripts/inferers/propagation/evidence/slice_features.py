@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -18,27 +18,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ....networks.protocols import FeatureSource
 from .optical_flow import dense_flow
 
-__all__ = ["Backbone", "FeatureSource", "SliceStack", "extract_features", "unit_features"]
+__all__ = ["FeatureFunction", "SliceStack", "extract_features", "unit_features"]
 
 Value = TypeVar("Value")
-Backbone = Callable[[Tensor], Mapping[str, Tensor]]
+FeatureFunction = Callable[[Tensor], Mapping[str, Tensor]]
 """Images (B, 3, S, S) in [0, 1] to ``{level: (B, C, h, w)}``."""
-
-
-@runtime_checkable
-class FeatureSource(Protocol):
-    """Anything that has the features of images, a segmenter for example."""
-
-    def features(self, image: Tensor, /) -> Mapping[str, Tensor]:
-        """Feature maps ``{level: (B, C, h, w)}`` of images (B, 3, S, S) in [0, 1]."""
-        ...
 
 
 def extract_features(
     slices: Sequence[NDArray[Any]],
-    segmenter: FeatureSource | Backbone,
+    segmenter: FeatureSource | FeatureFunction,
     levels: Sequence[str],
     image_size: int,
     *,

@@ -1,5 +1,5 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""The volume session: passes, corrections, undo, saving, errors, and what must not change the result."""
+"""A session over an array: passes, corrections, undo, saving, errors, and what must not change the result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scripts.inferers.propagation import PropagationParameters
-from scripts.inferers.volume.session import VolumeSession
+from scripts.inferers.volume.array_session import ArraySession
 
 SPACING = (7.7, 1.25, 1.25)
 MIDDLE = 4
@@ -23,7 +23,7 @@ def open_session(volume, make_segmenter):
     def make(image=None, **options):
         options.setdefault("segmenter", make_segmenter())
         options.setdefault("spacing", SPACING)
-        return VolumeSession(volume[0] if image is None else image, **options)
+        return ArraySession(volume[0] if image is None else image, **options)
 
     return make
 
@@ -136,19 +136,19 @@ def test_state_is_saved_and_resumed(open_session, volume, make_segmenter, tmp_pa
     expected = session.segment().label
     session.save(tmp_path / "state.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
-    resumed = VolumeSession.load(tmp_path / "state.safetensors", image, segmenter=make_segmenter())
+    resumed = ArraySession.load(tmp_path / "state.safetensors", image, segmenter=make_segmenter())
     assert resumed.parameters.masks.bias == -1.5
     assert resumed.annotated_slices == (MIDDLE, 7)
     assert np.array_equal(resumed.segment().label, expected)
     resumed.undo()
     assert resumed.annotated_slices == (MIDDLE,)
     with pytest.raises(ValueError, match="another volume"):
-        VolumeSession.load(tmp_path / "state.safetensors", image + 1, segmenter=make_segmenter())
+        ArraySession.load(tmp_path / "state.safetensors", image + 1, segmenter=make_segmenter())
     (tmp_path / "broken").write_bytes(b"not a session")
     with pytest.raises(ValueError, match="not a saved volume session"):
-        VolumeSession.load(tmp_path / "broken", image)
+        ArraySession.load(tmp_path / "broken", image)
     with pytest.raises(FileNotFoundError, match="missing"):
-        VolumeSession.load(tmp_path / "missing", image)
+        ArraySession.load(tmp_path / "missing", image)
 
 
 def test_features_are_cached_by_content(open_session, volume, make_segmenter, tmp_path):
@@ -412,7 +412,7 @@ def test_bad_annotations(open_session, index, label, message):
 )
 def test_bad_volumes(image, options, message):
     with pytest.raises(ValueError, match=message):
-        VolumeSession(image, **options)
+        ArraySession(image, **options)
 
 
 def test_no_annotation_at_all(open_session):
