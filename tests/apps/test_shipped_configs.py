@@ -10,7 +10,10 @@ from scripts.apps.startup.config_check import unknown_ids
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
 WORKFLOWS = {
-    "training": (["train.json"], ["hosts", "backbones", "language", "text", "data", "refinement", "adaptation", "recipes"]),
+    "training": (
+        ["train.json"],
+        ["hosts", "backbones", "language", "text", "data", "refinement", "adaptation", "recipes"],
+    ),
     "evaluating": (
         ["train.json", "evaluate.json"],
         ["hosts", "backbones", "language", "text", "data", "refinement", "adaptation"],
