@@ -10,7 +10,7 @@ from torch import Tensor
 from scripts.losses import SentenceLoss
 from scripts.networks.language import LSMS, LanguageSegmenter
 
-SIZE = 64
+SIZE = 32
 WORD_WIDTH = 32
 
 
@@ -25,8 +25,8 @@ def phantoms(generator: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
     for image, pair in zip(images, masks, strict=True):
         first_side = draw(0, 2)
         for index, value in enumerate((0.9, 0.1)):
-            column = draw(10, 22) + (SIZE // 2 if first_side ^ index else 0)
-            disc = (rows - draw(12, 52)) ** 2 + (columns - column) ** 2 < draw(6, 10) ** 2
+            column = draw(5, 11) + (SIZE // 2 if first_side ^ index else 0)
+            disc = (rows - draw(6, 26)) ** 2 + (columns - column) ** 2 < draw(3, 5) ** 2
             image[:, disc] = value
             pair[index, 0][disc] = 1
     return (images + 0.05 * torch.randn(images.shape, generator=generator)).clamp(0, 1), masks
