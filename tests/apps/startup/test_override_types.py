@@ -122,9 +122,7 @@ def test_device_and_nested_values(bundle_root: Path) -> None:
 
 def test_all_wrong_values_are_told_at_once() -> None:
     defaults = {"epochs": [10], "resume": [True], "fold": [0, None]}
-    with pytest.raises(
-        ValueError, match=r"epochs is 'x', .*; resume is 'y', .*; fold is 'z', expected a whole number"
-    ):
+    with pytest.raises(ValueError, match=r"epochs is 'x', .*; resume is 'y', .*; fold is 'z', expected a whole number"):
         typed_values({"epochs": "x", "resume": "y", "fold": "z"}, defaults)
     assert typed_values({"epochs": "3", "fold": "none", "own": "true"}, defaults) == {"epochs": 3, "fold": None}
     assert kinds_of(defaults)["fold"] == {"int", "none"}
