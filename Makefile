@@ -2,6 +2,7 @@
 #
 #   PYTHON=...   use this interpreter, with everything installed, instead of the project's own environment
 #   DATA=...     folder with the sample data sets, for `make bench`
+#   PYTEST_ARGS=...  further arguments of pytest
 #   THREADS=...  threads of the numerical libraries in tests and benchmarks (default 1: same sums on every machine)
 
 VENV := .venv
@@ -15,16 +16,16 @@ MODEL := $(BUNDLE)/models/model.pt
 SINGLE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup model quickstart test test-all lint bench clean
+.PHONY: help setup model quickstart test test-all test-oldest coverage lint bench docs notebooks clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 ifeq ($(PYTHON),$(VENV)/bin/python)
 setup: $(STAMP) $(MODEL)  ## make the environment and the default model
-$(STAMP): requirements.txt requirements-dev.txt requirements-quickstart.txt requirements-describe.txt
+$(STAMP): pyproject.toml setup.py
 	$(BASE_PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[all,dev]"
 	@touch $(STAMP)
 $(MODEL): $(STAMP)
 else
@@ -39,15 +40,18 @@ quickstart: setup  ## train a little, segment a brain volume from one annotated 
 	cd $(BUNDLE) && $(abspath $(PYTHON)) -m scripts.apps.quickstart --output_dir ../quickstart
 
 lint: setup  ## ruff and mypy
-	$(PYTHON) -m ruff check bundle tests benchmarks
-	$(PYTHON) -m ruff format --check bundle tests benchmarks
+	$(PYTHON) -m ruff check bundle tests benchmarks tools
+	$(PYTHON) -m ruff format --check bundle tests benchmarks tools
 	$(PYTHON) -m mypy
 
 test: lint  ## what CI runs: lint, types, and the tests without the slow ones
-	$(SINGLE) $(PYTHON) -m pytest -m "not slow"
+	$(SINGLE) $(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-all: lint  ## with the slow ones
-	$(SINGLE) $(PYTHON) -m pytest
+test-all: lint  ## with the slow ones, and how many lines they reach
+	$(SINGLE) $(PYTHON) -m pytest --cov $(PYTEST_ARGS)
+
+coverage: setup  ## the tests without the slow ones, and how many lines they reach
+	$(SINGLE) $(PYTHON) -m pytest -m "not slow" --cov $(PYTEST_ARGS)
 
 bench: setup  ## ratios within one run; with the sample data in DATA also the accuracy tables
 	$(SINGLE) $(PYTHON) benchmarks/semantic_guidance.py
@@ -59,5 +63,16 @@ bench: setup  ## ratios within one run; with the sample data in DATA also the ac
 	  $(SINGLE) $(PYTHON) benchmarks/one_shot.py $(DATA) --stride 12 --cache runs/one_shot; \
 	else echo "no sample data at $(DATA): the accuracy tables are left out (give DATA=FOLDER)"; fi
 
+docs: setup  ## write the documentation site to site/
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+notebooks: setup  ## run the notebooks from a clean kernel and keep their outputs
+	$(SINGLE) $(PYTHON) tools/run_notebooks.py $(BUNDLE)/docs/notebooks/*.ipynb
+
+test-oldest: setup  ## the fast tests with the oldest versions promised (OLDEST="--torch_of $(VENV)": PyTorch as it is)
+	$(PYTHON) tools/oldest.py $(VENV)-oldest $(OLDEST)
+	$(SINGLE) $(VENV)-oldest/bin/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
 clean:  ## remove what setup and the workflows wrote
-	rm -rf $(VENV) quickstart runs $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts
+	rm -rf $(VENV) $(VENV)-oldest site build dist bundle/segprompt.egg-info segprompt.egg-info quickstart runs $(BUNDLE)/output $(BUNDLE)/cache $(BUNDLE)/models/*.pt $(BUNDLE)/models/*.ts

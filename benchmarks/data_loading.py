@@ -28,7 +28,7 @@ from scripts.data import EpisodeDataset, expand_items, picture_item  # noqa: E40
 from scripts.engines import trainable_parameters  # noqa: E402
 from scripts.losses import EpisodeLoss  # noqa: E402
 from scripts.networks import FeatureExtractor, Segmenter  # noqa: E402
-from scripts.networks.backbones.timm_networks import efficientnet_lite2  # noqa: E402
+from scripts.networks.backbones import efficientnet_lite2  # noqa: E402
 from scripts.networks.hosts import IFA  # noqa: E402
 from scripts.transforms import (  # noqa: E402
     EncodeFeaturesd,

@@ -30,7 +30,7 @@ from torch import Tensor  # noqa: E402
 from scripts.data import EvaluationDataset, make_episode_list, read_chaos_mr, read_chest_xray, read_isic2018, read_wbc  # noqa: E402
 from scripts.metrics.segmentation import CaseArrays, CaseRow, CaseTable, count_overlap, figures  # noqa: E402
 from scripts.networks import FeatureExtractor, Segmenter  # noqa: E402
-from scripts.networks.backbones.timm_networks import efficientnet_lite2  # noqa: E402
+from scripts.networks.backbones import efficientnet_lite2  # noqa: E402
 from scripts.networks.hosts import AlignedMatching, Host, Matching, Prototype  # noqa: E402
 from scripts.networks.refinement import ColourCut  # noqa: E402
 from scripts.transforms import EncodeFeaturesd, LoadItemd, LoadVolumed, ResizeImaged, ScaleIntensityBodyd  # noqa: E402

@@ -38,7 +38,7 @@ from scripts.data.readers.mni152 import read_mni152
 from scripts.data.volume_reader import load_volume
 from scripts.inferers.propagation import PropagationParameters
 from scripts.inferers.volume.session import VolumeSession
-from scripts.networks.backbones.timm_networks import efficientnet_lite2
+from scripts.networks.backbones import efficientnet_lite2
 
 LEVELS = ("c3", "c4", "c5")
 ROWS = {

@@ -31,6 +31,20 @@ def bundle_root(repository: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def installed(bundle_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which ``import segprompt`` finds this checkout's code, as an editable install does."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "segprompt").symlink_to(bundle_root / "scripts", target_is_directory=True)
+    return {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "SEGPROMPT_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "120",
+    }
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder beside the checkout with sample data and golden cases."""
     folder = Path(os.environ.get("CDTG_SHARED", REPOSITORY.parent / "shared"))

@@ -1,10 +1,24 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
-from scripts.labels import binary_label, class_label, resize_label, stack_labels
+from scripts import labels, metrics
+from scripts.data.episodes import evaluation
+from scripts.inferers import propagation
+from scripts.labels import (
+    IGNORED,
+    LARGEST_LABEL,
+    NOT_ANNOTATED,
+    binary_label,
+    class_label,
+    resize_label,
+    stack_labels,
+)
 
 
 def test_values_become_foreground_and_ignored() -> None:
@@ -35,3 +49,17 @@ def test_different_sizes_are_brought_to_the_largest(sizes: list[tuple[int, int]]
     stacked = stack_labels([torch.ones(1, *size) for size in sizes])
     assert stacked.shape == (len(sizes), 1, max(h for h, _ in sizes), max(w for _, w in sizes))
     assert stacked.eq(1).all()
+
+
+def test_one_value_is_reserved_and_no_other_module_writes_it_down() -> None:
+    assert metrics.IGNORE_VALUE == NOT_ANNOTATED == propagation.NOT_ANNOTATED == evaluation.NOT_ANNOTATED == IGNORED
+    assert LARGEST_LABEL < IGNORED == torch.iinfo(torch.uint8).max
+    compared = re.compile(r"(==|!=|=|,) *255(\.0)?\b(?! ?/)|\b255(\.0)? *(==|!=)")
+    as_a_grey_level = {"volume_reader.py", "picture_reader.py", "segmentation.py"}
+    root = Path(labels.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        if path.name == "labels.py" or path.name in as_a_grey_level or path.parent.name == "readers":
+            continue
+        code = "\n".join(line.partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines())
+        code = re.sub(r'"""[\s\S]*?"""|"[^"\n]*"', "", code)
+        assert not compared.search(code), f"{path.relative_to(root)} should take 255 from labels.py"

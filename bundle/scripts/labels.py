@@ -1,18 +1,34 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""From label values to the binary masks of one class."""
+"""What label values mean, and how they become the binary masks of one class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["IGNORED", "binary_label", "class_label", "resize_label", "stack_labels"]
+__all__ = [
+    "IGNORED",
+    "LARGEST_LABEL",
+    "NOT_ANNOTATED",
+    "binary_label",
+    "class_label",
+    "resize_label",
+    "stack_labels",
+]
 
-IGNORED = 255.0
+IGNORED: Final = 255
+"""Value of a mask's pixels that count neither as foreground nor as background."""
+
+NOT_ANNOTATED: Final = IGNORED
+"""Value of an annotation's pixels about which nobody has said anything."""
+
+LARGEST_LABEL: Final = IGNORED - 1
+"""Of what a label map in uint8 may hold beside it."""
+
 _FEW_VALUES = 4
 
 

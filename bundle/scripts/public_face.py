@@ -9,6 +9,8 @@ from typing import Any
 
 import lazy_loader
 
+from .own_name import BUNDLE_PACKAGE
+
 __all__ = ["public_face"]
 
 
@@ -23,7 +25,7 @@ def public_face(package: str, file: str) -> tuple[Callable[[str], Any], Callable
         file: its ``__file__``.
     """
     attribute, names, public = lazy_loader.attach_stub(package, file)
-    if package.partition(".")[0] == "scripts":
+    if package.partition(".")[0] == BUNDLE_PACKAGE:
         for name in public:
             setattr(sys.modules[package], name, attribute(name))
     return attribute, names, public

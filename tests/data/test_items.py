@@ -10,7 +10,6 @@ from scripts.data.items import (
     binary_picture_item,
     expand_items,
     item_id,
-    natural_key,
     picture_item,
     slice_items,
     volume_item,
@@ -24,10 +23,6 @@ from .conftest import save_mask, save_picture, save_volume, square_mask
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
     return save_picture(tmp_path / "a.png"), save_mask(tmp_path / "a_mask.png", square_mask(3))
-
-
-def test_natural_order() -> None:
-    assert sorted(["case_10", "case_2", "1", "b", "10"], key=natural_key) == ["1", "10", "b", "case_2", "case_10"]
 
 
 def test_picture_item_counts_areas_of_present_classes(pair: tuple[Path, Path]) -> None:

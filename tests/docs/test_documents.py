@@ -26,7 +26,8 @@ from scripts.apps.startup.config_check import unknown_ids
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundle"
 CONFIGS = BUNDLE / "configs"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(BUNDLE.glob("docs/**/*.md"))]
+OWN = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+DOCUMENTS = [*OWN, *sorted(BUNDLE.glob("docs/**/*.md"))]
 OVERLAY_FOLDERS = ("adaptation", "backbones", "data", "hosts", "inferers", "recipes", "refinement", "text")
 LANGUAGES = ("bash", "json", "python", "text")
 LARGEST_IMAGE = 300_000  # bytes

@@ -2,12 +2,16 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import nibabel
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
+import scripts
 from scripts.files import atomic
 
 
@@ -23,14 +27,38 @@ def test_writes_text_json_csv_and_tensors(tmp_path):
     assert (folder / "b.csv").read_text() == 'case\n"1,2"\n'
     atomic.write_torch(folder / "a.pt", {"weight": torch.arange(3)})
     assert torch.equal(torch.load(folder / "a.pt", weights_only=True)["weight"], torch.arange(3))
-    assert sorted(file.name for file in folder.iterdir()) == ["a.csv", "a.json", "a.pt", "a.txt", "b.csv"]
+    atomic.write_tensors(folder / "a.safetensors", {"weight": torch.arange(3)}, {"encoder": "toy"})
+    with safetensors.safe_open(folder / "a.safetensors", framework="pt") as stored:
+        assert stored.metadata() == {"encoder": "toy"}
+        assert torch.equal(stored.get_tensor("weight"), torch.arange(3))
+    assert {file.name for file in folder.iterdir()} == {"a.csv", "a.json", "a.pt", "a.txt", "b.csv", "a.safetensors"}
 
 
-def test_files_get_the_usual_permissions(tmp_path):
-    plain = tmp_path / "plain"
-    plain.write_text("")
-    written = atomic.write_text(tmp_path / "written", "")
-    assert written.stat().st_mode == plain.stat().st_mode
+@pytest.mark.parametrize("umask", [0o022, 0o027])
+def test_files_get_the_usual_permissions_whatever_their_writer_says(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        plain = tmp_path / "plain"
+        plain.write_text("")
+        written = [atomic.write_text(tmp_path / "written", "")]
+        for name, mode in (("secret", 0o600), ("open", 0o666)):
+            with atomic.replace_when_done(tmp_path / name) as partial:
+                partial.write_text("")
+                partial.chmod(mode)
+            written.append(tmp_path / name)
+        with atomic.replace_when_done(tmp_path / "tensors") as partial:
+            safetensors.torch.save_file({"a": torch.ones(1)}, partial)
+        written.append(tmp_path / "tensors")
+        assert {file.stat().st_mode for file in written} == {plain.stat().st_mode}
+    finally:
+        os.umask(before)
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_keeps_the_old_file(tmp_path):
+    target = atomic.write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(FileNotFoundError, match=r"cannot write .*a\.txt"), atomic.replace_when_done(target):
+        pass
+    assert target.read_text() == "old"
 
 
 def test_a_writer_that_chooses_by_suffix_works_on_the_temporary_path(tmp_path):
@@ -65,7 +93,13 @@ def test_nan_is_no_json(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")
 @pytest.mark.parametrize(
-    "write", [atomic.write_text, atomic.write_json, lambda path, content: atomic.write_torch(path, [content])]
+    "write",
+    [
+        atomic.write_text,
+        atomic.write_json,
+        lambda path, content: atomic.write_torch(path, [content]),
+        lambda path, content: atomic.write_tensors(path, {content: torch.ones(1)}),
+    ],
 )
 def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch, write):
     target = atomic.write_text(tmp_path / "summary.json", "old")
@@ -75,7 +109,8 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch, write):
         partial.symlink_to("/dev/full")
         return partial
 
-    monkeypatch.setattr(atomic, "_partial_path", on_a_full_disk)
+    monkeypatch.setattr(atomic, "partial_path", on_a_full_disk)
+    monkeypatch.setattr(atomic, "_mode_of_a_new_file", lambda path: 0o100644)
     with pytest.raises(OSError, match=r"no space left to write .*summary.json") as error:
         write(target, "new")
     assert error.value.errno == errno.ENOSPC
@@ -92,6 +127,13 @@ def test_an_unwritable_place_is_named(tmp_path):
 def test_an_error_about_another_file_stays_as_it_is(tmp_path):
     with pytest.raises(FileNotFoundError, match="other"), atomic.replace_when_done(tmp_path / "a.txt"):
         (tmp_path / "other").read_text()
+    assert os.listdir(tmp_path) == []
+
+
+def test_writing_text_needs_no_torch():
+    command = "import sys, scripts.files.atomic, scripts.files.read_json; sys.exit('torch' in sys.modules)"
+    bundle = os.path.dirname(os.path.dirname(scripts.__file__))
+    subprocess.run([sys.executable, "-c", command], check=True, cwd=bundle)
 
 
 def test_partial_files_of_killed_writers_are_removed(tmp_path):

@@ -1,5 +1,6 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 import importlib.util
+import json
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ import torch
 from ignite.engine import Events
 
 from scripts.files import atomic
-from scripts.handlers import TrainingCheckpoint, load_weights, read_checkpoint
+from scripts.handlers import Experiment, TrainingCheckpoint, load_weights, read_checkpoint
 
 PROGRAM = Path(__file__).with_name("toy_training.py")
 _spec = importlib.util.spec_from_file_location("toy_training", PROGRAM)
@@ -44,7 +45,7 @@ def unbroken(tmp_path_factory) -> Path:
 def test_files_and_contents(unbroken):
     assert sorted(os.listdir(unbroken)) == ["best.pt", "last.pt"]
     last, best = read_checkpoint(unbroken / "last.pt"), read_checkpoint(unbroken / "best.pt")
-    assert set(last) == {"model", "optimizer", "lr_scheduler", "trainer", "random_state", "best", "settings"}
+    assert set(last) == {"model", "optimizer", "lr_scheduler", "trainer", "random_state", "best"}
     assert last["trainer"]["iteration"] == EPOCHS * 3
     assert last["best"]["metric"] == "class_miou"
     assert best["trainer"]["iteration"] == 3 * last["best"]["epoch"]
@@ -144,11 +145,12 @@ def test_the_signal_handler_is_only_there_while_training(tmp_path):
 
 
 def test_a_finished_training_stays_and_says_so(tmp_path, unbroken, caplog):
-    make_training(tmp_path, epochs=2)[0].run()
+    own = Experiment({"names": {"host": "toy", "data": "made"}, "options": {"fold": 3}})
+    make_training(tmp_path, epochs=2, experiment=own)[0].run()
     before = (tmp_path / "last.pt").read_bytes()
     with caplog.at_level(logging.WARNING):
-        make_training(tmp_path, epochs=2)[0].run()
-    assert "holds epoch 2 of 2: the training is finished" in caplog.text
+        make_training(tmp_path, epochs=2, experiment=own)[0].run()
+    assert "holds epoch 2 of 2 (host toy, data made, fold 3): the training is finished" in caplog.text
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
@@ -158,13 +160,37 @@ def test_resume_false_starts_anew(tmp_path, unbroken):
     assert_equal_training(tmp_path, unbroken)
 
 
-def test_other_settings_are_refused_by_name(tmp_path):
-    make_training(tmp_path, epochs=1, settings={"learning_rate": 0.1, "seed": 1, "new": 2})[0].run()
-    trainer, _ = make_training(tmp_path, settings={"learning_rate": 0.01, "seed": 1, "unsaved": 2})
-    with pytest.raises(
-        ValueError, match=r"last.pt is of a training with other settings \(learning_rate 0.1, now 0.01\)"
-    ):
+def experiment(**values: object) -> Experiment:
+    return Experiment({"names": {"host": "toy"}, "options": values})
+
+
+def test_another_experiment_is_refused_by_name(tmp_path):
+    first = experiment(fold=0, seed=1)
+    make_training(tmp_path, epochs=1, experiment=first)[0].run()
+    assert read_checkpoint(tmp_path / "last.pt")["experiment_sha256"] == first.sha256
+    assert json.loads((tmp_path / "experiment.json").read_text())["options"] == {"fold": 0, "seed": 1}
+    trainer, _ = make_training(tmp_path, experiment=experiment(fold=1, seed=1))
+    with pytest.raises(ValueError, match=r"last.pt is of another training: fold was 0, now 1\. Give the same"):
         trainer.run()
+    assert json.loads((tmp_path / "experiment.json").read_text())["options"]["fold"] == 0
+    make_training(tmp_path, experiment=experiment(fold=1, seed=1), resume=False)[0].run()
+    assert json.loads((tmp_path / "experiment.json").read_text())["options"]["fold"] == 1
+
+
+def test_a_checkpoint_without_an_experiment_is_not_taken_for_one(tmp_path):
+    make_training(tmp_path, epochs=1)[0].run()
+    trainer, _ = make_training(tmp_path, experiment=experiment())
+    with pytest.raises(ValueError, match=r"last.pt doesn't say which training it is of, as checkpoints of earlier"):
+        trainer.run()
+    make_training(tmp_path / "other", epochs=1, experiment=experiment())[0].run()
+    trainer, _ = make_training(tmp_path / "other")
+    with pytest.raises(ValueError, match=r"this configuration doesn't: give TrainingCheckpoint its experiment"):
+        trainer.run()
+
+
+def test_what_builds_the_network_is_kept(tmp_path):
+    make_training(tmp_path, epochs=1, network='{"sections": {}}')[0].run()
+    assert read_checkpoint(tmp_path / "best.pt")["network"] == '{"sections": {}}'
 
 
 def test_another_epoch_length_is_refused(tmp_path):
@@ -188,7 +214,7 @@ def test_a_checkpoint_of_another_network_names_the_file(tmp_path):
 def test_weights_load_from_a_checkpoint_or_a_plain_state_dict(tmp_path):
     network = torch.nn.Linear(2, 1)
     atomic.write_torch(tmp_path / "plain.pt", network.state_dict())
-    atomic.write_torch(tmp_path / "training.pt", {"model": network.state_dict(), "settings": {}})
+    atomic.write_torch(tmp_path / "training.pt", {"model": network.state_dict(), "best": {}})
     for name in ("plain.pt", "training.pt"):
         other = torch.nn.Linear(2, 1)
         assert load_weights(other, tmp_path / name) is other
@@ -213,7 +239,8 @@ def test_unreadable_checkpoints_are_named(tmp_path):
 
 
 def test_a_state_that_cannot_be_loaded_again_is_refused_at_the_first_save(tmp_path):
-    trainer, _ = make_training(tmp_path, epochs=1, settings={"folder": Path("x")})
+    trainer, checkpointing = make_training(tmp_path, epochs=1, validate=False)
+    checkpointing.best["folder"] = Path("x")
     with pytest.raises(TypeError, match="tensors and plain values only"):
         trainer.run()
     assert os.listdir(tmp_path) == []

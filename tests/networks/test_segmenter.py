@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.backbones.timm_networks import TimmBackbone, efficientnet_lite2, timm_backbone
+from scripts.networks.backbones import TimmBackbone, efficientnet_lite2, timm_backbone
+from scripts.networks.feature_extractor import FeatureExtractor
 from scripts.networks.hosts.base import Host
-from scripts.networks.segmenter import IMAGE, FeatureExtractor, Prompt, Segmenter, map_tensors
+from scripts.networks.segmenter import IMAGE, Prompt, Segmenter, map_tensors
 
 
 class MeanContext(NamedTuple):
@@ -63,6 +64,8 @@ class CountingBackbone(nn.Module):
 
 class Inverting(nn.Module):
     """A refinement that needs image and prompt: swaps the logits and adds the means of both."""
+
+    logit_size = None
 
     def encode(self, support_image: Tensor, support_label: Tensor) -> Tensor:
         return support_image.flatten(1).mean(1) + (support_label == 1).flatten(1).float().mean(1)

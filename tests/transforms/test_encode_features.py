@@ -12,7 +12,10 @@ from monai.data import CacheDataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from scripts.transforms import EncodeFeaturesd, FlipIfFlaggedd, encode_features
+from scripts.networks import FeatureExtractor, Segmenter, TrainedBackbone
+from scripts.networks.backbones import efficientnet_lite2
+from scripts.networks.hosts import Prototype
+from scripts.transforms import EncodeFeaturesd, FlipIfFlaggedd
 
 
 class ToyBackbone(nn.Module):
@@ -20,7 +23,7 @@ class ToyBackbone(nn.Module):
 
     def __init__(self, weight: float = 1.0, levels: Sequence[str] = ("c3", "c4")) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.tensor(weight))
+        self.weight = nn.Parameter(torch.tensor(weight), requires_grad=False)
         self.levels = tuple(levels)
         self.dropout = nn.Dropout(0.5)
         self.passes = 0
@@ -104,12 +107,11 @@ def test_a_damaged_file_is_written_again(
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     tmp_path: Path, images: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_space(features: dict[str, Tensor], path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def no_space(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(encode_features, "save_file", no_space)
-    with pytest.raises(OSError, match=r"can't write features to .*No space left on device.*is the disk full\?"):
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(OSError, match=r"can't write features to .*no space left to write .*is the disk full\?"):
         EncodeFeaturesd("image", ToyBackbone(), tmp_path)(images[0])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -125,6 +127,20 @@ def test_inside_a_cache_each_image_is_encoded_once(images: list[dict[str, Tensor
 def test_a_backbone_in_training_mode_is_refused(images: list[dict[str, Tensor]]) -> None:
     with pytest.raises(ValueError, match="of a frozen backbone in eval mode"):
         EncodeFeaturesd("image", ToyBackbone().train())(images[0])
+    with pytest.raises(ValueError, match=r"of a frozen backbone can be cached, and this one trains"):
+        EncodeFeaturesd("image", ToyBackbone().requires_grad_())(images[0])
+
+
+def test_what_a_segmenter_encodes_must_be_frozen_too() -> None:
+    """The workflows hand over no module, but the segmenter's first step."""
+    backbone = efficientnet_lite2()
+    image = {"image": torch.rand(3, 32, 32)}
+    frozen = FeatureExtractor(Segmenter(backbone, Prototype(backbone.channels, levels=("c3",))))
+    assert set(EncodeFeaturesd("image", frozen)(image)["image"]) == {"c3"}
+    trained = TrainedBackbone(efficientnet_lite2(), "c2")
+    extractor = FeatureExtractor(Segmenter(trained, Prototype(trained.channels, levels=("c3",))))
+    with pytest.raises(ValueError, match=r"this one trains; feed images: encode_transforms \[\]"):
+        EncodeFeaturesd("image", extractor)(image)
 
 
 def test_any_callable_with_levels_and_fingerprint_will_do(images: list[dict[str, Tensor]]) -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 from scripts.apps.startup.errors import cause_of
 from scripts.apps.startup.model_file import write_model
 from scripts.networks import Segmenter
-from scripts.networks.backbones.timm_networks import efficientnet_lite2
+from scripts.networks.backbones import efficientnet_lite2
 from scripts.networks.hosts import Prototype
 
 Run = Callable[..., ConfigWorkflow]

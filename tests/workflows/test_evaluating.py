@@ -18,6 +18,7 @@ EVALUATE = ("train.json", "evaluate.json")
 COLUMNS = "dataset,protocol,class_name,case_id,support_ids,dice,iou,intersection,union,seconds"
 KEYS = {
     *("dataset", "protocol", "host", "backbone", "text", "num_shots", "seed", "num_cases", "episode_list_sha256"),
+    *("image_size", "refinement", "adaptation", "checkpoint", "experiment_sha256"),
     "metrics",
 }
 
@@ -45,6 +46,8 @@ def test_episodes(run_workflow: Run, small: dict[str, Any], tmp_path: Path) -> N
     assert summary.keys() == KEYS
     told = ("dataset", "protocol", "host", "backbone", "text", "num_shots", "seed")
     assert [summary[key] for key in told] == ["synthetic", "episodes", "matching", "efficientnet_lite2", "off", 2, 0]
+    told = ("image_size", "refinement", "adaptation", "checkpoint", "experiment_sha256")
+    assert [summary[key] for key in told] == [96, "off", "off", None, None]
     classes = {row["class_name"] for row in rows}
     assert summary["metrics"].keys() == {
         *("mean_dice", "class_miou", "fb_iou"),

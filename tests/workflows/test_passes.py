@@ -14,7 +14,7 @@ from monai.bundle import ConfigWorkflow
 from scripts.inferers import VolumeSession
 from scripts.inferers.propagation import PropagationParameters
 from scripts.networks import Segmenter
-from scripts.networks.backbones.timm_networks import TimmBackbone, efficientnet_lite2
+from scripts.networks.backbones import TimmBackbone, efficientnet_lite2
 from scripts.networks.hosts import Matching
 
 Run = Callable[..., ConfigWorkflow]

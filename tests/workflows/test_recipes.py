@@ -15,7 +15,7 @@ from PIL import Image
 
 from scripts.apps.reports.curves import read_scalars
 from scripts.apps.reports.training_curves import draw_training, main
-from scripts.networks.backbones.timm_networks import efficientnet_lite2
+from scripts.networks.backbones import efficientnet_lite2
 
 Run = Callable[..., ConfigWorkflow]
 

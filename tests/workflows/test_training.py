@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -40,7 +41,10 @@ def test_what_a_training_writes(
     workflow = run_workflow(*IFA, *text, run_id=run_id, output_dir=str(tmp_path), **small)
     last, best = (read(tmp_path / "checkpoints" / name) for name in ("last.pt", "best.pt"))
     assert last["trainer"] == {"epoch_length": 2, "max_epochs": 2, "iteration": 4}
-    assert last["settings"]["seed"] == 0
+    names = {"host": "ifa", "data": "synthetic", "text": "minilm" if text else "off"}
+    assert json.loads(last["experiment"])["names"] == names
+    readable = json.loads((tmp_path / "checkpoints" / "experiment.json").read_text())
+    assert readable["sha256"] == last["experiment_sha256"] == best["experiment_sha256"]
     assert best["best"]["metric"] == "class_miou"
 
     scalars = read_scalars(tmp_path / "tensorboard")
@@ -56,7 +60,7 @@ def test_what_a_training_writes(
 
 
 def test_the_backbone_stays_as_it_came(run_workflow: Run, small: dict[str, Any], tmp_path: Path) -> None:
-    from scripts.networks.backbones.timm_networks import efficientnet_lite2
+    from scripts.networks.backbones import efficientnet_lite2
 
     run_workflow(*IFA, output_dir=str(tmp_path), **{**small, "epochs": 1})
     model = read(tmp_path / "checkpoints" / "last.pt")["model"]

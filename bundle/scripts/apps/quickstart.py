@@ -9,22 +9,21 @@ Every step is the bundle's own command line, so that what is printed can be type
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
 
 from ..data import read_mni152
-from ..data.episodes.evaluation import NOT_ANNOTATED
 from ..data.readers.mni152 import MNI152_VALUES
 from ..files.atomic import replace_when_done
+from ..files.read_json import read_json
+from ..labels import NOT_ANNOTATED
 from .reports.report import Report
 from .reports.training_curves import draw_training
 from .reports.volume_figure import draw_volume_files
@@ -121,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
         }
     )
     path = report.write()
-    scores = json.loads((evaluation / "summary.json").read_text())["metrics"]
+    scores = read_json(evaluation / "summary.json")["metrics"]
     dice = ", ".join(f"{name} {100 * scores[f'dice/{name}']['value']:.1f} %" for name in labels.values())
     print(f"\nDice from one annotated slice: {dice}\nReport: {path}")
     return path
@@ -137,13 +136,13 @@ def write_annotation(truth: str | Path, target: str | Path) -> int:
     Returns:
         Index of the slice along the file's last axis.
     """
-    source: Any = nibabel.load(truth)  # type: ignore[attr-defined]
+    source = nibabel.nifti1.Nifti1Image.from_filename(truth)
     label = np.asarray(source.dataobj).astype(np.uint8)
     index = int((label > 0).sum(axis=(0, 1)).argmax())
     annotation = np.full_like(label, NOT_ANNOTATED)
     annotation[..., index] = label[..., index]
     with replace_when_done(target) as partial:
-        nibabel.save(nibabel.Nifti1Image(annotation, source.affine), partial)  # type: ignore[attr-defined]
+        nibabel.save(nibabel.Nifti1Image(annotation, source.affine), partial)  # type: ignore[no-untyped-call]
     return index
 
 

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..files.natural_order import natural_key
 from .dicom.label_stack import is_label_stack
 from .mask_values import MIDDLE, NUM_VALUES, UnknownLabelError, foreground_values, is_one_class, shade_values
 from .picture_reader import picture_size, read_index
@@ -27,7 +26,6 @@ __all__ = [
     "binary_picture_item",
     "expand_items",
     "item_id",
-    "natural_key",
     "picture_item",
     "read_in_threads",
     "slice_items",

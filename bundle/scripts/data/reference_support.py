@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..labels import binary_label, stack_labels
+from ..labels import IGNORED, binary_label, stack_labels
 from .class_names import name_labels
 from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
@@ -22,7 +22,6 @@ from .volume_reader import check_same_grid, is_volume_file, read_volume
 
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
 
-_IGNORED = 255
 _Parts = dict[int, list[tuple[list[tuple[int, int]], float | None]]]
 """Label value -> per part the (case, slice) pairs and their relative position."""
 
@@ -119,7 +118,7 @@ def read_reference_support(
             value: [
                 SupportPart(
                     tuple(index[member] for member in members),
-                    stack_labels([binary_label(masks[index[member]], [value], _IGNORED) for member in members]),
+                    stack_labels([binary_label(masks[index[member]], [value], IGNORED) for member in members]),
                     position,
                 )
                 for members, position in part
@@ -159,7 +158,7 @@ def _label_stack(image: str, label: str) -> np.ndarray:
 
 def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
     """Label value -> per third of its extent the (case, slice) pairs and their mean relative position."""
-    values = sorted({int(value) for stack in stacks for value in np.unique(stack)} - {0, _IGNORED})
+    values = sorted({int(value) for stack in stacks for value in np.unique(stack)} - {0, IGNORED})
     parts: _Parts = {}
     for value in values:
         members: list[list[tuple[int, int]]] = [[] for _ in range(NUM_CHUNKS)]
@@ -174,7 +173,7 @@ def _volume_parts(stacks: Sequence[np.ndarray]) -> _Parts:
 
 
 def _picture_parts(masks: Sequence[Tensor]) -> _Parts:
-    values = sorted({int(value) for mask in masks for value in np.unique(mask.numpy())} - {0, _IGNORED})
+    values = sorted({int(value) for mask in masks for value in np.unique(mask.numpy())} - {0, IGNORED})
     return {
         value: [([(case, 0) for case, mask in enumerate(masks) if (mask == value).any()], None)] for value in values
     }

@@ -37,7 +37,7 @@ class PrepareEpisode(PrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[Any, Tensor, tuple, dict[str, Any]]:
+    ) -> tuple[Any, Tensor, tuple[()], dict[str, Any]]:
         """Return (image, label, (), {support_image, support_label, [text_embedding], [query_label]}).
 
         ``text_embedding`` is passed on only where the batch has it. ``kwargs`` go to ``Tensor.to``, as in MONAI's own

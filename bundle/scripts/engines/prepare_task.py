@@ -28,7 +28,7 @@ class PrepareTask(PrepareEpisode):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[Any, Tensor, tuple, dict[str, Any]]:
+    ) -> tuple[Any, Tensor, tuple[()], dict[str, Any]]:
         """Return (image, label, (), keyword arguments of the inferer)."""
         if "annotation" not in batchdata:
             image, label, arguments, extra = super().__call__(batchdata, device, non_blocking, **kwargs)

@@ -21,7 +21,7 @@ class PrepareVolume(PrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[Any, None, tuple, dict[str, Any]]:
+    ) -> tuple[Any, None, tuple[()], dict[str, Any]]:
         """Return (image (1, 1, X, Y, Z), None, (), {annotation})."""
         image = convert_tensor(batchdata["image"], device, non_blocking)
         return image, None, (), {key: batchdata[key] for key in ("annotation",) if key in batchdata}

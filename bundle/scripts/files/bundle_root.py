@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from pathlib import Path
 
-__all__ = ["BUNDLE_ROOT", "CONFIGS", "PROMPTS", "bundle_version"]
+__all__ = ["BUNDLE_ROOT", "CONFIGS", "PROMPTS"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -16,9 +14,3 @@ BUNDLE_ROOT = _PACKAGE if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent
 
 CONFIGS = BUNDLE_ROOT / "configs"
 PROMPTS = BUNDLE_ROOT / "prompts"
-
-
-@cache
-def bundle_version() -> str:
-    """Version of the bundle, as its metadata say."""
-    return str(json.loads((CONFIGS / "metadata.json").read_text(encoding="utf-8"))["version"])

@@ -11,4 +11,4 @@ __all__ = ["natural_key"]
 
 def natural_key(name: str | Path) -> list[tuple[int, int, str]]:
     """Sort key under which ``case_2`` comes before ``case_10``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", str(name)) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", str(name)) if part]

@@ -3,6 +3,8 @@
 
 from .case_metrics import CASE_COLUMNS, CaseMetrics
 from .checkpoint import TrainingCheckpoint
+from .experiment import Experiment
+from .records import checkpoint_record, experiment_hash, name_of
 from .shipped_checkpoint import shipped_checkpoint
 from .validation_loss import ValidationLoss
 from .weights import load_weights, read_checkpoint
@@ -10,9 +12,13 @@ from .weights import load_weights, read_checkpoint
 __all__ = [
     "CASE_COLUMNS",
     "CaseMetrics",
+    "Experiment",
     "TrainingCheckpoint",
     "ValidationLoss",
+    "checkpoint_record",
+    "experiment_hash",
     "load_weights",
+    "name_of",
     "read_checkpoint",
     "shipped_checkpoint",
 ]

@@ -23,7 +23,8 @@ from monai.utils import CommonKeys
 from torch import Tensor
 
 from ..files.atomic import write_csv, write_json
-from ..metrics import IGNORE_VALUE, CaseRow, CaseTable, OverlapCounts, count_overlap, summarise
+from ..labels import IGNORED
+from ..metrics import CaseRow, CaseTable, OverlapCounts, count_overlap, summarise
 from ..metrics.segmentation import CaseArrays, figures
 
 __all__ = ["CASE_COLUMNS", "CaseMetrics", "foreground_mask", "item_rows"]
@@ -206,10 +207,10 @@ def foreground_mask(pred: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _count_query(pred: Tensor, label: Tensor) -> OverlapCounts:
-    known = (label == 0) | (label == 1) | (label == IGNORE_VALUE)
+    known = (label == 0) | (label == 1) | (label == IGNORED)
     if not bool(known.all()):
         raise ValueError(
-            f"a query's label holds 0, 1 and {IGNORE_VALUE}, got also {label[~known].unique().tolist()[:5]}"
+            f"a query's label holds 0, 1 and {IGNORED}, got also {sorted(set(label[~known].tolist()))[:5]}"
         )
     return count_overlap(foreground_mask(pred, label.shape[1:]), label)
 
@@ -219,7 +220,7 @@ def _count_label_map(pred: Tensor, label: Tensor, classes: Classes) -> dict[str,
     for name, values in classes.items():
         wanted = torch.as_tensor([int(value) for value in values], device=label.device)
         truth = torch.isin(label.long(), wanted).to(torch.uint8)
-        truth[label == IGNORE_VALUE] = IGNORE_VALUE
+        truth[label == IGNORED] = IGNORED
         counts[name] = count_overlap(torch.isin(pred.long(), wanted.to(pred.device)), truth)
     return counts
 

@@ -10,6 +10,7 @@ done is dropped and done again from the same state.
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import pickle
@@ -27,7 +28,9 @@ from monai.engines import Evaluator, Trainer
 from torch import nn
 
 from ..files.atomic import remove_partial_files, write_bytes
+from .experiment import Experiment
 from .random_state import random_state, restore_random_state
+from .schedule_length import replayed_schedules
 from .weights import load_state, read_checkpoint
 
 __all__ = ["TrainingCheckpoint"]
@@ -40,8 +43,12 @@ class TrainingCheckpoint:
 
     Files in ``ckpt_dir``: ``last.pt`` after every epoch and, where an evaluator with a key metric is given,
     ``best.pt`` of the epoch with the highest value (the first of equals). Both hold {model, optimizer, lr_scheduler,
-    …} as in ``save_dict``, and ``trainer``, ``random_state``, ``best``, ``settings``. ``best.pt`` is written first:
-    if the process dies between the two, the epoch is done again and both are written.
+    …} as in ``save_dict``, and ``trainer``, ``random_state``, ``best``, ``experiment``, ``experiment_sha256``,
+    ``network``. ``best.pt`` is written first: if the process dies between the two, the epoch is done again and both are
+    written. Beside them lies ``experiment.json``, what the training is, for readers.
+
+    A training goes on only where it is the same experiment. With more epochs than before, the learning rates from there
+    on are those of an unbroken training of the new length.
 
     Attach it in ``initialize``, after the trainer was built (``$@checkpointing.attach(@train#trainer)``): among the
     trainer's handlers it would be a circular reference, and it has to run after them.
@@ -52,7 +59,8 @@ class TrainingCheckpoint:
         ckpt_dir: folder of the files (not ``models/``, where readers look for the shipped weights).
         save_dict: name -> object with ``state_dict`` and ``load_state_dict``.
         evaluator: engine whose key metric chooses ``best.pt``.
-        settings: what must be the same to go on (seed, learning rate, …): plain values, kept in the file and compared.
+        experiment: what the training is, and must be to go on; kept in the file and compared.
+        network: what builds the network again (``scripts.apps.describe_network``), kept in the file as it is.
         resume: go on from ``last.pt`` where there is one; False starts anew and replaces it.
     """
 
@@ -62,14 +70,16 @@ class TrainingCheckpoint:
         save_dict: Mapping[str, Any],
         *,
         evaluator: Evaluator | None = None,
-        settings: Mapping[str, Any] | None = None,
+        experiment: Experiment | None = None,
+        network: str | None = None,
         resume: bool = True,
     ) -> None:
         self.last_file = Path(ckpt_dir) / "last.pt"
         self.best_file = Path(ckpt_dir) / "best.pt"
         self.save_dict = dict(save_dict)
         self.evaluator = evaluator
-        self.settings = dict(settings or {})
+        self.experiment = experiment
+        self.network = network
         self.resume = resume
         self.best: dict[str, Any] = {}  # metric, value, epoch
         self._validated: float | None = None
@@ -105,6 +115,8 @@ class TrainingCheckpoint:
                 self._load(trainer)
             else:
                 self._logger.warning("starting anew: the training in %s will be replaced", self.last_file)
+        if _rank() == 0 and self.experiment is not None:
+            self.experiment.write(self.last_file.parent)
         self._catch_signal()
 
     def _load(self, trainer: Trainer) -> None:
@@ -112,15 +124,21 @@ class TrainingCheckpoint:
         missing = sorted({*self.save_dict, "trainer", "random_state"} - set(checkpoint))
         if missing:
             raise ValueError(f"{self.last_file} is no checkpoint of this training: it has no {', '.join(missing)}")
-        self._same_settings(checkpoint.get("settings", {}))
+        self._same_experiment(checkpoint)
         max_epochs, epoch_length = trainer.state.max_epochs, trainer.state.epoch_length
         if checkpoint["trainer"].get("epoch_length") != epoch_length:
             raise ValueError(
                 f"{self.last_file} counts {checkpoint['trainer'].get('epoch_length')} iterations an epoch, this "
                 f"training {epoch_length}: give the same number of episodes and batch size to go on"
             )
-        for name, target in self.save_dict.items():
-            load_state(_unwrap(target), checkpoint[name], self.last_file, name=name)
+        states = {name: _unwrap(target) for name, target in self.save_dict.items()}
+        has_new_length = checkpoint["trainer"].get("max_epochs") != max_epochs
+        schedules = replayed_schedules(states, checkpoint) if has_new_length else {}
+        for name, target in states.items():
+            if name not in schedules:
+                load_state(target, checkpoint[name], self.last_file, name=name)
+        for schedule in schedules.values():
+            schedule.take_effect()
         load_state(trainer, checkpoint["trainer"], self.last_file, name="trainer (epochs or episodes per epoch)")
         trainer.state.max_epochs = max_epochs
         scaler = getattr(trainer, "scaler", None)
@@ -130,28 +148,40 @@ class TrainingCheckpoint:
         if self.evaluator is not None and self.best:
             self.evaluator.state.best_metric = self.best["value"]
             self.evaluator.state.best_metric_epoch = self.best["epoch"]
-        states = checkpoint["random_state"]
-        restore_random_state(states[min(_rank(), len(states) - 1)])
+        generators = checkpoint["random_state"]
+        restore_random_state(generators[min(_rank(), len(generators) - 1)])
         epoch = trainer.state.epoch
+        title = f" ({self.experiment.title()})" if self.experiment is not None else ""
         if max_epochs is not None and epoch >= max_epochs:
             self._logger.warning(
-                "%s holds epoch %d of %d: the training is finished. More epochs go on from it; "
+                "%s holds epoch %d of %d%s: the training is finished. More epochs go on from it; "
                 "another ckpt_dir, or resume False, starts anew",
-                self.last_file, epoch, max_epochs,
+                self.last_file, epoch, max_epochs, title,
             )  # fmt: skip
         else:
-            self._logger.info("going on from %s, which holds epoch %d of %s", self.last_file, epoch, max_epochs)
+            self._logger.info(
+                "going on from %s, which holds epoch %d of %s%s", self.last_file, epoch, max_epochs, title
+            )
 
-    def _same_settings(self, saved: Mapping[str, Any]) -> None:
-        other = [
-            f"{name} {saved[name]!r}, now {value!r}"
-            for name, value in self.settings.items()
-            if name in saved and saved[name] != value
-        ]
+    def _same_experiment(self, checkpoint: Mapping[str, Any]) -> None:
+        saved = checkpoint.get("experiment")
+        if saved is None and self.experiment is None:
+            return
+        if saved is None:
+            raise ValueError(
+                f"{self.last_file} doesn't say which training it is of, as checkpoints of earlier versions don't, so "
+                "it can't be gone on from: give another ckpt_dir, or resume False to start anew"
+            )
+        if self.experiment is None:
+            raise ValueError(
+                f"{self.last_file} says which training it is of, this configuration doesn't: give TrainingCheckpoint "
+                "its experiment, as configs/train.json does, or another ckpt_dir"
+            )
+        other = self.experiment.differences(json.loads(saved))
         if other:
             raise ValueError(
-                f"{self.last_file} is of a training with other settings ({'; '.join(other)}): "
-                "give the same settings to go on, another ckpt_dir, or resume False to start anew"
+                f"{self.last_file} is of another training: {'; '.join(other)}. Give the same values to go on, another "
+                "ckpt_dir or output_dir for a training of its own, or resume False to start anew"
             )
 
     def _forget_metric(self, trainer: Trainer) -> None:
@@ -169,7 +199,11 @@ class TrainingCheckpoint:
         if _rank() != 0:
             return
         checkpoint = {name: _unwrap(target).state_dict() for name, target in self.save_dict.items()}
-        checkpoint.update(trainer=trainer.state_dict(), random_state=states, best=self.best, settings=self.settings)
+        checkpoint.update(trainer=trainer.state_dict(), random_state=states, best=self.best)
+        if self.experiment is not None:
+            checkpoint.update(experiment=self.experiment.as_json(), experiment_sha256=self.experiment.sha256)
+        if self.network is not None:
+            checkpoint["network"] = self.network
         scaler = getattr(trainer, "scaler", None)
         if scaler is not None:
             checkpoint["scaler"] = scaler.state_dict()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,16 +19,12 @@ from tqdm import tqdm
 from ..data.class_names import name_labels
 from .propagation import ANNOTATION_COMPLETE, PropagationParameters, PropagationResult
 from .propagation.evidence.annotations import labelled_slices
-from .propagation.evidence.intensity import intensity_range
 from .propagation.evidence.slice_features import Backbone, FeatureSource
 from .propagation.geometry.slice_axis import axis_of_labels, refuse_other_axis
+from .volume.guesses import tell_guesses
 from .volume.session import Progress, VolumeSession
 
 __all__ = ["PropagationInferer"]
-
-_AXIS_NAMES = ("left", "back", "head")
-
-logger = logging.getLogger(__name__)
 
 
 class PropagationInferer(Inferer):
@@ -109,7 +104,6 @@ class PropagationInferer(Inferer):
         millimetres = _spacing(inputs, spacing)
         axis = axis_of_labels(label, millimetres, preferred=2) if self.slice_axis is None else self.slice_axis
         refuse_other_axis(label, axis, _source(annotation))
-        self._tell_guesses(volume, label, axis)
         session = VolumeSession(
             volume.transpose(2, 1, 0),
             spacing=millimetres[::-1],
@@ -121,6 +115,12 @@ class PropagationInferer(Inferer):
             annotation_complete=self.annotation_complete,
             batch_size=self.batch_size,
             memory_mib=0,
+        )
+        tell_guesses(
+            label,
+            slice_axis=axis,
+            found_axis=self.slice_axis is None,
+            window=session.intensity_range if self.intensity_window is None else None,
         )
         for index in labelled_slices(label, axis):
             session.annotate(index, np.take(label.transpose(2, 1, 0), index, axis=2 - axis))
@@ -134,19 +134,6 @@ class PropagationInferer(Inferer):
             result.probability = _like(result.probability, inputs)
         result.slice_axis = axis
         return result
-
-    def _tell_guesses(self, volume: NDArray[Any], label: NDArray[Any], axis: int) -> None:
-        """One line for what the user didn't say, with the keys that say it."""
-        guessed = []
-        if self.slice_axis is None:
-            count = len(labelled_slices(label, axis))
-            guessed.append(f"slices run along axis {axis} (to the patient's {_AXIS_NAMES[axis]}), {count} annotated")
-        if self.intensity_window is None:
-            low, high = intensity_range(volume)
-            guessed.append(f"intensities from {low:g} to {high:g} matter")
-        if guessed:
-            keys = [key for key in ("slice_axis", "intensity_window") if getattr(self, key) is None]
-            logger.info("found: %s; set by %s", "; ".join(guessed), " and ".join(keys))
 
 
 @contextmanager

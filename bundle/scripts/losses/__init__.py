@@ -2,5 +2,6 @@
 """Losses for episodic training."""
 
 from .episode_loss import EpisodeLoss
+from .sentence_loss import SentenceLoss
 
-__all__ = ["EpisodeLoss"]
+__all__ = ["EpisodeLoss", "SentenceLoss"]

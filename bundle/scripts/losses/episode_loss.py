@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..labels import IGNORED
 from ..networks.hosts.base import TrainingTerm
 
 __all__ = ["EpisodeLoss", "ignoring_cross_entropy", "ignoring_dice"]
@@ -25,7 +26,7 @@ class EpisodeLoss(nn.Module):
         ignore_value: mask value that counts nowhere.
     """
 
-    def __init__(self, dice_weight: float = 0.0, ignore_value: int = 255) -> None:
+    def __init__(self, dice_weight: float = 0.0, ignore_value: int = IGNORED) -> None:
         super().__init__()
         if dice_weight < 0:
             raise ValueError(f"dice_weight must not be negative, got {dice_weight}")
@@ -63,7 +64,7 @@ class EpisodeLoss(nn.Module):
 
 
 def ignoring_cross_entropy(
-    logits: Tensor, target: Tensor, ignore_value: int = 255, background_weight: float = 1.0
+    logits: Tensor, target: Tensor, ignore_value: int = IGNORED, background_weight: float = 1.0
 ) -> Tensor:
     """Mean cross-entropy over the pixels that count; zero when none does.
 
@@ -80,7 +81,7 @@ def ignoring_cross_entropy(
     return total / count.clamp_min(min(background_weight, 1.0))
 
 
-def ignoring_dice(logits: Tensor, target: Tensor, ignore_value: int = 255, smooth: float = 1.0) -> Tensor:
+def ignoring_dice(logits: Tensor, target: Tensor, ignore_value: int = IGNORED, smooth: float = 1.0) -> Tensor:
     """One minus the soft foreground Dice per image, averaged, over the pixels that count.
 
     Args:

@@ -61,7 +61,7 @@ def paired_differences(
     }
 
 
-def draw_counts(num_cases: int, num_resamples: int, seed: int) -> NDArray:
+def draw_counts(num_cases: int, num_resamples: int, seed: int) -> NDArray[np.float64]:
     """Draw cases with replacement: (num_resamples, num_cases), how often each comes in a replicate."""
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be at least 1, got {num_resamples}")
@@ -69,7 +69,7 @@ def draw_counts(num_cases: int, num_resamples: int, seed: int) -> NDArray:
     return generator.multinomial(num_cases, np.full(num_cases, 1 / num_cases), size=num_resamples).astype(float)
 
 
-def percentile_interval(value: float, replicates: NDArray) -> Interval:
+def percentile_interval(value: float, replicates: NDArray[np.float64]) -> Interval:
     """Put the percentile interval of its replicates (R,) around a value; replicates may be NaN."""
     margin = (100 - _LEVEL) / 2
     held = replicates[~np.isnan(replicates)]  # a rare class may be missing from a draw

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from ..labels import IGNORED
 
 __all__ = [
     "IGNORE_VALUE",
@@ -33,7 +35,7 @@ __all__ = [
     "iou_score",
 ]
 
-IGNORE_VALUE = 255
+IGNORE_VALUE = IGNORED
 
 
 class OverlapCounts(NamedTuple):
@@ -48,7 +50,7 @@ class OverlapCounts(NamedTuple):
         return OverlapCounts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-def count_overlap(pred: Tensor | NDArray, label: Tensor | NDArray, *, foreground: int = 1) -> OverlapCounts:
+def count_overlap(pred: Tensor | NDArray[Any], label: Tensor | NDArray[Any], *, foreground: int = 1) -> OverlapCounts:
     """Count where prediction and truth are foreground.
 
     Args:
@@ -68,12 +70,12 @@ def count_overlap(pred: Tensor | NDArray, label: Tensor | NDArray, *, foreground
     return OverlapCounts(int((claimed & truth).sum()), int((claimed | truth).sum()), int(counted.sum()))
 
 
-def dice_score(intersection: float | NDArray, union: float | NDArray) -> NDArray:
+def dice_score(intersection: float | NDArray[np.float64], union: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """Dice = 2 I / (I + U), elementwise; 1 where both masks are empty (U = 0)."""
     return _ratio(2 * np.asarray(intersection, float), np.asarray(intersection, float) + np.asarray(union, float))
 
 
-def iou_score(intersection: float | NDArray, union: float | NDArray) -> NDArray:
+def iou_score(intersection: float | NDArray[np.float64], union: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """IoU = I / U, elementwise; 1 where both masks are empty (U = 0)."""
     return _ratio(np.asarray(intersection, float), np.asarray(union, float))
 
@@ -131,10 +133,10 @@ class CaseArrays:
 
     class_names: list[str]
     case_ids: list[str]
-    intersection: NDArray
-    union: NDArray
-    pixels: NDArray
-    present: NDArray  # 1 where the case has a row for the class
+    intersection: NDArray[np.float64]
+    union: NDArray[np.float64]
+    pixels: NDArray[np.float64]
+    present: NDArray[np.float64]  # 1 where the case has a row for the class
 
     @classmethod
     def from_rows(cls, rows: Iterable[CaseRow]) -> CaseArrays:
@@ -156,7 +158,7 @@ class CaseArrays:
         return cls(class_names, case_ids, intersection, union, pixels, present)
 
 
-def figures(cases: CaseArrays, weights: NDArray | None = None) -> dict[str, NDArray]:
+def figures(cases: CaseArrays, weights: NDArray[np.float64] | None = None) -> dict[str, NDArray[np.float64]]:
     """Compute every figure from the counts.
 
     Args:
@@ -189,7 +191,7 @@ def figures(cases: CaseArrays, weights: NDArray | None = None) -> dict[str, NDAr
     return result
 
 
-def _ratio(numerator: NDArray, denominator: NDArray) -> NDArray:
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
     empty = denominator == 0
     return np.where(empty, 1.0, numerator / np.where(empty, 1, denominator))
 

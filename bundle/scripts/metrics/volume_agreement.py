@@ -76,4 +76,5 @@ def volume_agreement(pred: Tensor, label: Tensor, spacing: Sequence[float]) -> V
 
 
 def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return mask ^ binary_erosion(mask, border_value=1)
+    inside: NDArray[np.bool_] = binary_erosion(mask, border_value=1)
+    return mask ^ inside

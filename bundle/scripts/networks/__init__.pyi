@@ -2,7 +2,8 @@
 """Networks: segmenter, backbones, few-shot hosts and the text-guided plug-in."""
 
 from .backbones.trained_backbone import TrainedBackbone
-from .segmenter import FeatureExtractor, Segmenter
+from .feature_extractor import FeatureExtractor
+from .segmenter import Segmenter
 from .semantic_guidance import SemanticGuidance
 from .style_perturbation import StylePerturbation
 

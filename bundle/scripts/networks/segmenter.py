@@ -8,46 +8,22 @@ Wherever an image is taken its features are taken too, so that the backbone runs
 classes, hosts or corrections.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .adaptation import Adaptation, with_parameters
-from .adaptation.base import IMAGE, SupportSet
 from .blocks.logits import resize_logits
 from .hosts.base import Host
+from .prompt import IMAGE, Features, Prompt, SupportSet, batch_size_of, check_support, map_tensors
+from .protocols import Backbone, Refinement
 from .stored_prompt import StoredPrompt
 
-__all__ = ["IMAGE", "FeatureExtractor", "Prompt", "Segmenter", "described_network", "map_tensors"]
-
-Features = dict[str, Tensor]
+__all__ = ["IMAGE", "Prompt", "Segmenter", "described_network", "map_tensors"]
 
 _SIGNATURE_BYTES = 256
-
-
-class Prompt(NamedTuple):
-    """What is known of a class before the query is seen; every tensor of its contexts has the batch axis first.
-
-    Attributes:
-        host: the host's own context, a NamedTuple of tensors.
-        refinement: the refinement's, or None.
-        adapted: parameter of the host -> value that was tuned to the support set, or None.
-    """
-
-    host: Any
-    refinement: Any = None
-    adapted: dict[str, Tensor] | None = None
-
-    def expand(self, batch_size: int) -> "Prompt":
-        """Repeat the prompt of one episode, without a copy, for a batch of queries."""
-        contexts = map_tensors(lambda tensor: tensor.expand(batch_size, *tensor.shape[1:]), self._replace(adapted=None))
-        return contexts._replace(adapted=self.adapted)
-
-    def to(self, *arguments: Any, **options: Any) -> "Prompt":
-        """Move or convert every tensor, as ``Tensor.to``."""
-        return map_tensors(lambda tensor: tensor.to(*arguments, **options), self)
 
 
 class Segmenter(nn.Module):
@@ -65,16 +41,16 @@ class Segmenter(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         host: Host,
-        refinement: nn.Module | None = None,
+        refinement: Refinement | None = None,
         adaptation: Adaptation | None = None,
     ) -> None:
         super().__init__()
-        self.backbone: Any = backbone.select(host.levels)  # type: ignore[operator]
-        self.host: Any = host
-        self.refinement: Any = refinement
-        self.adaptation: Any = adaptation
+        self.backbone: Backbone = backbone.select(host.levels)
+        self.host = host
+        self.refinement = refinement
+        self.adaptation = adaptation
         self.stored = StoredPrompt(tuple(self.host.levels))
         self.align_corners: bool = host.align_corners
         self.signature: Tensor
@@ -130,7 +106,7 @@ class Segmenter(nn.Module):
 
     def _encode(self, support: SupportSet, *, adapts: bool) -> Prompt:
         support_features, support_label, text_embedding = support
-        _check_support(support_features, support_label, text_embedding)
+        check_support(support_features, support_label, text_embedding)
         adapted = self.adaptation(self, support) if adapts and self.adaptation is not None else None
         levels = self._levels(support_features)
         host = with_parameters(
@@ -166,7 +142,7 @@ class Segmenter(nn.Module):
         """
         features = self.features(image) if isinstance(image, Tensor) else image
         batch_size = next(iter(features.values())).shape[0]
-        episodes = _batch_size(prompt)
+        episodes = batch_size_of(prompt)
         if episodes not in (1, batch_size):
             raise ValueError(
                 f"a prompt of {episodes} episodes can't serve {batch_size} queries: it needs one episode per query, or "
@@ -239,7 +215,7 @@ class Segmenter(nn.Module):
             support_label: (K, 1, H, W) in {0, 1, 255}.
         """
         features = self._levels(self.features(support_image))
-        _check_support({level: value[None] for level, value in features.items()}, support_label[None], None)
+        check_support({level: value[None] for level, value in features.items()}, support_label[None], None)
         self.stored.store(features, support_label)
 
     @torch.jit.unused
@@ -252,7 +228,7 @@ class Segmenter(nn.Module):
         query_label: Tensor,
     ) -> Any:
         features, support_features = self._levels(features), self._levels(support_features)
-        _check_support(support_features, support_label, text_embedding)
+        check_support(support_features, support_label, text_embedding)
         context = self.host.encode(support_features, support_label, text_embedding)
         return self.host.training_terms(features, support_features, support_label, query_label, context)
 
@@ -291,31 +267,9 @@ class Segmenter(nn.Module):
         found = described_network(state_dict, prefix)
         if found is not None and found != self.description():
             raise ValueError(f"the checkpoint is of {found}; the network is {self.description()}")
+        if found is not None:  # files keep it without padding
+            state_dict[f"{prefix}signature"] = self.signature
         super()._load_from_state_dict(state_dict, prefix, *arguments)
-
-
-class FeatureExtractor:
-    """The segmenter's first step by itself, for transforms that cache features.
-
-    Args:
-        segmenter: whose features are computed; its backbone is frozen.
-    """
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.segmenter = segmenter
-        self.levels: tuple[str, ...] = tuple(segmenter.host.levels) + ((IMAGE,) if segmenter.keeps_images() else ())
-
-    def __call__(self, image: Tensor) -> Features:
-        """Compute {level: (B, C, h, w)} of images (B, 3, H, W)."""
-        return self.segmenter.features(image)
-
-    def modules(self) -> Iterator[nn.Module]:
-        """Iterate over what computes the features: the backbone, not the host."""
-        return self.segmenter.backbone.modules()
-
-    def fingerprint(self) -> str:
-        """Identify the backbone's weights, levels and preprocessing."""
-        return self.segmenter.backbone.fingerprint()
 
 
 def described_network(state: Mapping[str, Any], prefix: str = "") -> str | None:
@@ -331,52 +285,6 @@ def _size_of(image: Tensor | Features, otherwise: Tensor) -> tuple[int, int]:
     if isinstance(image, Tensor):
         return image.shape[-2], image.shape[-1]
     return otherwise.shape[-2], otherwise.shape[-1]
-
-
-def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """Apply a function to every tensor in nested NamedTuples, tuples, lists and dicts."""
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, dict):
-        return {key: map_tensors(function, value) for key, value in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(map_tensors(function, value) for value in tree))
-    if isinstance(tree, (list, tuple)):
-        return type(tree)(map_tensors(function, value) for value in tree)
-    return tree
-
-
-def _batch_size(prompt: Prompt) -> int:
-    tensors: list[Tensor] = []
-
-    def collect(tensor: Tensor) -> Tensor:
-        tensors.append(tensor)
-        return tensor
-
-    map_tensors(collect, prompt)
-    return tensors[0].shape[0]
-
-
-def _check_support(features: Features, label: Tensor, text_embedding: Tensor | None) -> None:
-    """Refuse a support set whose parts don't fit each other or that shows nothing."""
-    if label.ndim != 5 or label.shape[2] != 1:
-        raise ValueError(f"support_label must be (B, K, 1, H, W), got {tuple(label.shape)}")
-    for level, value in features.items():
-        if value.ndim != 5 or value.shape[:2] != label.shape[:2]:
-            raise ValueError(
-                f"support features {level} {tuple(value.shape)} must be (B, K, C, h, w) with the B and K of "
-                f"support_label {tuple(label.shape)}"
-            )
-    if text_embedding is not None and (text_embedding.ndim != 3 or text_embedding.shape[0] != label.shape[0]):
-        raise ValueError(f"text_embedding must be ({label.shape[0]}, T, D), got {tuple(text_embedding.shape)}")
-    empty = ~(label == 1).flatten(1).any(1)
-    if empty.any():
-        episode = int(empty.nonzero()[0])
-        values = label[episode].unique().tolist()
-        raise ValueError(
-            f"the support masks of episode {episode} have no foreground (value 1; found {values}): "
-            "give at least one annotated pixel of the class"
-        )
 
 
 def _encode_text(text: str) -> Tensor:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
 from .encoders import TextEncoder
 from .prompts import Prompts, read_prompts
 
@@ -69,6 +69,14 @@ class EmbeddingTable:
         return self.encoder.name
 
     @property
+    def fingerprint(self) -> str:
+        """Hash of encoder, sentences and classes: known without encoding."""
+        digest = hashlib.sha256(self._key(self.background_sentence).encode())
+        for name, own in sorted(self.sentences.items()):
+            digest.update("\n".join((name, *map(self._key, own), "")).encode())
+        return digest.hexdigest()
+
+    @property
     def background(self) -> Tensor:
         """(D,) embedding of the background sentence, or (T, D) of its tokens, without padding."""
         rows = self._all_vectors()[self.background_sentence]
@@ -107,7 +115,7 @@ class EmbeddingTable:
                 rows = [_without_padding(row) for row in encoded]
                 stored.update({keys[sentence]: row for sentence, row in zip(absent, rows, strict=True)})
                 if self.cache_file is not None:
-                    write_file(self.cache_file, lambda draft: save_file(stored, draft))
+                    write_tensors(self.cache_file, stored)
             self._vectors = {sentence: stored[keys[sentence]].reshape(-1, self.dim) for sentence in wanted}
         return self._vectors
 

@@ -11,19 +11,20 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
+from ..files.digest import file_digest
 
 __all__ = [
     "PrecomputedEncoder",
     "TextEncoder",
-    "file_hash",
+    "TokenCounter",
     "refuse_long_sentences",
     "save_embeddings",
     "sentence_key",
@@ -45,6 +46,21 @@ class TextEncoder(Protocol):
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Embed N sentences as (N, dim)."""
+
+
+class TokenCounter(Protocol):
+    """What says whether a sentence fits into the context of a text encoder."""
+
+    @property
+    def name(self) -> str:
+        """Name of the encoder."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a sentence can have, its start and end included."""
+
+    def count_tokens(self, sentence: str) -> int:
+        """Tokens of a sentence, its start and end included."""
 
 
 class PrecomputedEncoder:
@@ -71,7 +87,7 @@ class PrecomputedEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the file."""
-        return file_hash(self.embeddings_file)
+        return file_digest(self.embeddings_file)
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Look sentences up.
@@ -102,10 +118,10 @@ def save_embeddings(path: str | Path, sentences: Sequence[str], encoder: TextEnc
     """Encode sentences into a file for `PrecomputedEncoder`."""
     vectors = encoder.encode(sentences)
     named = {sentence_key(sentence): vector.contiguous() for sentence, vector in zip(sentences, vectors, strict=True)}
-    write_file(Path(path).expanduser(), lambda draft: save_file(named, draft, metadata={"encoder": encoder.name}))
+    write_tensors(Path(path).expanduser(), named, metadata={"encoder": encoder.name})
 
 
-def refuse_long_sentences(encoder: Any, sentences: Sequence[str]) -> None:
+def refuse_long_sentences(encoder: TokenCounter, sentences: Sequence[str]) -> None:
     """Refuse sentences that don't fit an encoder's context; it would cut their end off without a word.
 
     Raises:
@@ -122,12 +138,3 @@ def refuse_long_sentences(encoder: Any, sentences: Sequence[str]) -> None:
 def sentence_key(sentence: str) -> str:
     """Hash under which a sentence's embedding is stored."""
     return hashlib.sha256(sentence.encode()).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

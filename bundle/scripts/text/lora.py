@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
 from .encoders import TextEncoder, refuse_long_sentences
 from .open_clip_encoder import OpenClipEncoder
 
@@ -48,9 +47,9 @@ class CallingAttention(nn.Module):
     ) -> tuple[Tensor, None]:
         """Attend (N, L, C) to itself; ``key`` and ``value`` are the query. Returns (N, L, C) and no weights."""
         parts = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=2)
-        heads = tuple(part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
+        heads = tuple(torch.unflatten(part, 2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
         if attn_mask is not None and attn_mask.ndim == 3:  # (N * heads, L, L), as open_clip makes padding masks
-            attn_mask = attn_mask.unflatten(0, (-1, self.num_heads))
+            attn_mask = torch.unflatten(attn_mask, 0, (-1, self.num_heads))
         attended = F.scaled_dot_product_attention(heads[0], heads[1], heads[2], attn_mask=attn_mask)
         return self.out_proj(attended.transpose(1, 2).flatten(2)), None
 
@@ -101,13 +100,13 @@ class AdaptedTextEncoder(nn.Module):
         self.normalize = encoder.normalize
         self.tokenizer, tower = encoder.load_tower()
         self.tower = adapt_tower(tower, rank, alpha, dropout)
-        self.register_state_dict_post_hook(_keep_adapters)
-        self.register_load_state_dict_post_hook(_expect_adapters)
+        self.register_state_dict_post_hook(_keep_adapters)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_expect_adapters)  # type: ignore[no-untyped-call]
 
     @property
     def context_length(self) -> int:
         """Token ids per sentence."""
-        return self.tokenizer.context_length
+        return int(self.tokenizer.context_length)
 
     @property
     def fingerprint(self) -> str:
@@ -126,17 +125,18 @@ class AdaptedTextEncoder(nn.Module):
         Returns:
             (B, T, D), zeros for padding.
         """
-        rows, place = ids.flatten(0, 1).long().unique(dim=0, return_inverse=True)
-        embeddings = self.tower(rows).float()
+        rows, place = torch.unique(ids.flatten(0, 1).long(), dim=0, return_inverse=True)
+        embeddings: Tensor = self.tower(rows).float()
         if self.normalize:
             embeddings = F.normalize(embeddings, dim=1)
         embeddings = embeddings * rows.any(dim=1, keepdim=True)
-        return embeddings[place].unflatten(0, ids.shape[:2])
+        return torch.unflatten(embeddings[place], 0, ids.shape[:2])
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Embed N sentences with the adapters as they are: (N, D)."""
-        return self(self.tokenizer(list(sentences)).unsqueeze(0))[0]
+        embeddings: Tensor = self(self.tokenizer(list(sentences)).unsqueeze(0))[0]
+        return embeddings
 
     @torch.no_grad()
     def merged_state(self) -> dict[str, Tensor]:
@@ -144,14 +144,14 @@ class AdaptedTextEncoder(nn.Module):
         state: dict[str, Tensor] = {}
         for name, module in self.tower.named_modules():
             if hasattr(module, "get_delta_weight"):
-                merged = module.base_layer.weight + module.get_delta_weight("default")  # type: ignore[operator,union-attr]
-                state[f"{name}.weight"], state[f"{name}.bias"] = merged, module.base_layer.bias  # type: ignore[assignment,union-attr]
+                merged = module.base_layer.weight + module.get_delta_weight("default")
+                state[f"{name}.weight"], state[f"{name}.bias"] = merged, module.base_layer.bias
         rest = {name: value for name, value in self.tower.state_dict().items() if ".out_proj." not in name}
         return {name: value.detach().clone().contiguous() for name, value in {**rest, **state}.items()}
 
     def save_merged(self, path: str | Path) -> None:
         """Write `merged_state` as safetensors."""
-        write_file(Path(path).expanduser(), lambda draft: save_file(self.merged_state(), draft))
+        write_tensors(Path(path).expanduser(), self.merged_state())
 
 
 class TokenIds:
@@ -174,7 +174,8 @@ class TokenIds:
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """(N, L) token ids as numbers of float32, which holds them exactly."""
         refuse_long_sentences(self.encoder, sentences)
-        return self.encoder.tokenizer(list(sentences)).float()
+        ids: Tensor = self.encoder.tokenizer(list(sentences))
+        return ids.float()
 
 
 def adapted_text_encoder(
@@ -196,7 +197,8 @@ def _keep_adapters(module: nn.Module, state: dict[str, Tensor], prefix: str, _: 
 
 def _expect_adapters(module: nn.Module, incompatible: Any) -> None:
     # A parent's load names keys in full; ours are the ones that end like a tower's.
-    own = tuple(f"tower.{name}" for name, _ in [*module.tower.named_parameters(), *module.tower.named_buffers()])  # type: ignore[operator,union-attr]
+    tower = module.get_submodule("tower")
+    own = tuple(f"tower.{name}" for name, _ in [*tower.named_parameters(), *tower.named_buffers()])
     frozen = tuple(name for name in own if ".lora_" not in name)
     kept = [name for name in incompatible.missing_keys if not name.endswith(frozen)]
     incompatible.missing_keys[:] = kept

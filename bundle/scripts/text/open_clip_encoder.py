@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .encoders import file_hash, refuse_long_sentences
+from ..files.digest import file_digest
+from .encoders import refuse_long_sentences
 
 __all__ = ["OpenClipEncoder"]
 
@@ -59,7 +60,7 @@ class OpenClipEncoder:
         config = open_clip.get_model_config(self.model)
         if config is None:
             raise ValueError(f"open_clip has no model {self.model!r}; see open_clip.list_models()")
-        return config["embed_dim"]
+        return int(config["embed_dim"])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,9 +68,9 @@ class OpenClipEncoder:
         if self.weights is None:
             folder = Path(self.model.removeprefix("local-dir:")).expanduser()
             files = sorted(path for path in folder.glob("*") if path.suffix in _WEIGHT_SUFFIXES)
-            return " ".join(file_hash(path) for path in files) or self.model
+            return " ".join(file_digest(path) for path in files) or self.model
         path = Path(self.weights).expanduser()
-        return file_hash(path) if path.is_file() else self.weights
+        return file_digest(path) if path.is_file() else self.weights
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str]) -> Tensor:
@@ -85,7 +86,7 @@ class OpenClipEncoder:
     @property
     def context_length(self) -> int:
         """Tokens that a sentence can have, its start and end included."""
-        return self.tokenizer.context_length
+        return int(self.tokenizer.context_length)
 
     def count_tokens(self, sentence: str) -> int:
         """Tokens of a sentence, its start and end included."""

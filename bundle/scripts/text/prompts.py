@@ -11,11 +11,12 @@ will be tested has ``"derived_from_mask": true``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from ..files.read_json import read_json_object
 
 __all__ = ["Prompts", "read_prompts"]
 
@@ -50,10 +51,7 @@ def read_prompts(path: str | Path) -> Prompts:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no file of class descriptions {path}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    content = read_json_object(path)
     missing = [key for key in ("dataset", "categories", "background") if key not in content]
     if missing:
         raise ValueError(f"{path} has no {', '.join(missing)}")

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .encoders import file_hash, refuse_long_sentences
+from ..files.digest import file_digest
+from .encoders import refuse_long_sentences
 
 __all__ = ["MiniLMEncoder", "TransformersEncoder"]
 
@@ -56,7 +57,7 @@ class TransformersEncoder:
     def fingerprint(self) -> str:
         """Hash of the weight files of a folder, or the name on the hub."""
         files = sorted(Path(self.model).glob("*.safetensors")) if Path(self.model).is_dir() else []
-        return " ".join(file_hash(file) for file in files) or self.model
+        return " ".join(file_digest(file) for file in files) or self.model
 
     def count_tokens(self, sentence: str) -> int:
         """Tokens of a sentence, its start and end included."""

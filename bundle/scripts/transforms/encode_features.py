@@ -13,10 +13,9 @@ import torch
 from monai.config.type_definitions import KeysCollection
 from monai.transforms.transform import MapTransform
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..files.write_folder import write_file
+from ..files.atomic import write_tensors
 
 __all__ = ["EncodeFeaturesd"]
 
@@ -87,16 +86,21 @@ class EncodeFeaturesd(MapTransform):
         features = self._encode(image)
         everything = {**(_read(file) if file.is_file() else {}), **features}
         try:
-            write_file(file, lambda draft: save_file(everything, draft))
-        except (SafetensorError, OSError) as error:
+            write_tensors(file, everything)
+        except OSError as error:
             raise OSError(f"can't write features to {self.cache_dir} ({error}); is the disk full?") from error
         return features
 
     @torch.no_grad()
     def _encode(self, image: Tensor) -> dict[str, Tensor]:
-        parts = self.backbone.modules() if isinstance(self.backbone, nn.Module) else ()
+        parts = list(self.backbone.modules()) if hasattr(self.backbone, "modules") else []
         if any(isinstance(part, _CHANGING) and part.training for part in parts):
             raise ValueError("only features of a frozen backbone in eval mode can be cached; call backbone.eval()")
+        if any(parameter.requires_grad for part in parts for parameter in part.parameters(recurse=False)):
+            raise ValueError(
+                "only features of a frozen backbone can be cached, and this one trains; feed images: "
+                "encode_transforms [], as configs/recipes/train_backbone.json says"
+            )
         batch = image[None] if self.device is None else image[None].to(self.device)
         levels = self.backbone(batch)
         return {level: maps[0].to("cpu", torch.float16).contiguous() for level, maps in levels.items()}

@@ -18,12 +18,12 @@ from pydicom.sr.coding import Code
 
 from ..data.dicom.header import read_header
 from ..files.atomic import replace_when_done
-from ..files.bundle_root import bundle_version
+from ..labels import LARGEST_LABEL
+from ..version import version
 from .source_grid import SourceGrid
 
 __all__ = ["save_dicom_segmentation"]
 
-_LARGEST = 254  # 255 means not annotated
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 # Attributes of patient and study that must be there and may be empty (type 2); anonymisers drop them.
 _MAY_BE_EMPTY = (
@@ -68,12 +68,11 @@ def save_dicom_segmentation(
         raise ValueError(f"{grid.source} is no DICOM series, expected one to refer to")
     frames = grid.from_canonical(label).transpose(2, 1, 0)
     largest = int(frames.max(initial=0))
-    if not 1 <= largest <= _LARGEST or frames.min() < 0:
-        raise ValueError(f"a DICOM-SEG holds labels from 1 to {_LARGEST}, got {int(frames.min())} to {largest}")
+    if not 1 <= largest <= LARGEST_LABEL or frames.min() < 0:
+        raise ValueError(f"a DICOM-SEG holds labels from 1 to {LARGEST_LABEL}, got {int(frames.min())} to {largest}")
     sources = [_source(path) for path in grid.series.files]
-    version = bundle_version()
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=_MAKER, version=version, family=codes.DCM.ArtificialIntelligence
+        name=_MAKER, version=version(), family=codes.DCM.ArtificialIntelligence
     )
     segments = []
     for value in range(1, largest + 1):
@@ -101,7 +100,7 @@ def save_dicom_segmentation(
             instance_number=1,
             manufacturer=_MAKER,
             manufacturer_model_name=_MAKER,
-            software_versions=version,
+            software_versions=version(),
             device_serial_number="0",
             content_label="SEGMENTATION",
             content_description="label map computed from annotated slices",

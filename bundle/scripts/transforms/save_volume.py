@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data.volume_reader import volume_stem
 from ..files.atomic import replace_when_done
-from ..files.bundle_root import bundle_version
+from ..version import version
 from .source_grid import SourceGrid, read_source_grid
 
 _GEOMETRY = (
@@ -81,7 +81,7 @@ def _geometry_of(header: Any, image_class: Any) -> Any:
 
 def _provenance() -> bytes:
     """What made a file, in the 80 bytes that NIfTI has for it."""
-    return f"CD-TG bundle {bundle_version()}"[:79].encode()
+    return f"CD-TG bundle {version()}"[:79].encode()
 
 
 def _scanner_header(affine: NDArray[np.float64]) -> Any:

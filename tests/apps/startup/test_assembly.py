@@ -54,7 +54,7 @@ def test_a_missing_data_root_says_how_to_set_it(root: object) -> None:
         find_target("ISIC", root)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("content", "message"), [('{"host_name": ', "isn't JSON"), ("[1]", "holds a list")])
+@pytest.mark.parametrize(("content", "message"), [('{"host_name": ', "is not JSON"), ("[1]", "holds a list")])
 def test_a_broken_overlay_is_named(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "mine.json"
     file.write_text(content)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.networks.backbones.timm_networks import TimmBackbone, timm_backbone
+from scripts.networks.backbones import TimmBackbone, timm_backbone
 from scripts.networks.segmenter import Segmenter
 
 SIDE = 64

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scripts.networks import Segmenter, TrainedBackbone
-from scripts.networks.backbones.timm_networks import timm_backbone
+from scripts.networks.backbones import timm_backbone
 from scripts.networks.hosts import IFA
 
 
@@ -52,5 +52,5 @@ def test_errors() -> None:
         TrainedBackbone(timm_backbone("resnet18", pretrained=False), "c9")
     with pytest.raises(ValueError, match=r"levels \['c2'\] .* have nothing to train"):
         make_backbone().select(["c2"])
-    with pytest.raises(ValueError, match="vit_tiny_patch16_224 is a vision transformer"):
+    with pytest.raises(ValueError, match="vit_tiny_patch16_224 runs as a whole"):
         TrainedBackbone(timm_backbone("vit_tiny_patch16_224", pretrained=False), "c2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.networks.blocks.masks import aligned_weights, area_weights, sure_cells
+from scripts.networks.blocks.masks import aligned_weights, area_weights, sure_cells, with_unknown
 
 LIKE = torch.zeros(1)
 
@@ -65,3 +65,10 @@ def test_a_side_without_pixels_has_no_cell() -> None:
     foreground, background = sure_cells(torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)]), [2, 2])
     assert foreground.any(dim=1).tolist() == [False, True]
     assert background.any(dim=1).tolist() == [True, False]
+
+
+def test_marked_pixels_are_unknown_to_both_sides() -> None:
+    mask = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).view(2, 1, 1, 2)
+    marked = torch.jit.script(with_unknown)(mask, torch.tensor([True, False])[:, None, None, None])
+    assert marked.tolist() == [[[[255, 255]]], [[[1, 0]]]]
+    assert area_weights(marked, [1, 1], LIKE).flatten(1).tolist() == [[0, 0], [0.5, 0.5]]

@@ -7,7 +7,6 @@ Each answer is kept as soon as it is there, so that an interrupted run goes on w
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...files.atomic import write_json
+from ...files.read_json import read_json_object
+from ...text.encoders import TokenCounter
 from .language_model import LanguageModel
 from .sentence import RefusedAnswerError, standardise
 
@@ -39,7 +40,7 @@ def describe(
     dataset_name: str,
     output_file: str | Path,
     cache_file: str | Path,
-    encoder: Any,
+    encoder: TokenCounter,
     language_model: Callable[[], LanguageModel],
     subject: str | None = None,
     attempts: int = 3,
@@ -132,12 +133,10 @@ class _Answers:
         self._kept: dict[str, dict[str, str]] = {}
         if path.is_file():
             try:
-                self._kept = json.loads(path.read_text(encoding="utf-8"))
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise ValueError(f"cache_file: {path} is not JSON: {error}; remove it to ask anew") from error
-            if not isinstance(self._kept, dict) or not all(
-                isinstance(kept, dict) and isinstance(kept.get("answer"), str) for kept in self._kept.values()
-            ):
+                self._kept = read_json_object(path)
+            except ValueError as error:
+                raise ValueError(f"cache_file: {error}; remove it to ask anew") from error
+            if not all(isinstance(kept, dict) and isinstance(kept.get("answer"), str) for kept in self._kept.values()):
                 raise ValueError(f"cache_file: {path} holds something else than answers; remove it to ask anew")
 
     def get(self, text: str, attempt: int) -> dict[str, str]:
@@ -154,7 +153,7 @@ class _Answers:
 
 
 def _first_usable(
-    name: str, text: str, answers: _Answers, attempts: int, encoder: Any, taken: dict[str, str]
+    name: str, text: str, answers: _Answers, attempts: int, encoder: TokenCounter, taken: dict[str, str]
 ) -> tuple[dict[str, Any] | None, list[str]]:
     reasons: list[str] = []
     for attempt in range(attempts):

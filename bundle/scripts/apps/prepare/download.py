@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import re
@@ -16,7 +14,11 @@ from typing import NamedTuple
 import requests
 from tqdm import tqdm
 
-__all__ = ["DownloadError", "check_file", "download", "file_hash"]
+from ...files.atomic import write_json
+from ...files.digest import file_digest
+from ...files.read_json import read_json_object
+
+__all__ = ["DownloadError", "check_file", "download"]
 
 _CHUNK = 2**18
 _TIMEOUT = (15.0, 60.0)  # seconds to connect, and between two pieces
@@ -101,15 +103,9 @@ def check_file(path: Path, *, size: int | None = None, sha256: str | None = None
     if size is not None and found != size:
         return f"{found} bytes, expected {size}"
     for name, expected in (("sha256", sha256), ("md5", md5)):
-        if expected is not None and (actual := file_hash(path, name)) != expected.lower():
+        if expected is not None and (actual := file_digest(path, name)) != expected.lower():
             return f"{name} {actual}, expected {expected}"
     return None
-
-
-def file_hash(path: Path, name: str = "sha256") -> str:
-    """Hash of a file's content in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, name).hexdigest()
 
 
 def _fetch(url: str, partial: Path, size: int | None, attempts: int, pause: float, progress: bool) -> bool:
@@ -215,16 +211,17 @@ def _validator_file(partial: Path) -> Path:
 
 def _read_validator(partial: Path) -> str | None:
     try:
-        return json.loads(_validator_file(partial).read_text())["validator"]
-    except (OSError, ValueError, KeyError, TypeError):
+        validator = read_json_object(_validator_file(partial)).get("validator")
+    except (OSError, ValueError):
         return None
+    return validator if isinstance(validator, str) else None
 
 
 def _write_validator(partial: Path, response: requests.Response) -> None:
     """Keep what tells one version of the server's file from another; weak tags don't promise equal bytes."""
     tag = response.headers.get("ETag", "")
     validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-    _validator_file(partial).write_text(json.dumps({"validator": validator}))
+    write_json(_validator_file(partial), {"validator": validator})
 
 
 def _forget(partial: Path) -> None:

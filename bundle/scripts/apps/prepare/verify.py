@@ -11,7 +11,8 @@ from ...data.items import Item
 from ...data.picture_reader import PictureReader
 from ...data.volume_reader import is_volume_file
 from ...files.atomic import write_text
-from .download import file_hash
+from ...files.digest import file_digest
+from ...files.read_json import read_text
 
 __all__ = ["CHECKSUM_FILE", "check_checksums", "check_counts", "check_pictures", "count", "write_checksums"]
 
@@ -59,7 +60,7 @@ def write_checksums(items: Iterable[Item], root: Path, path: Path) -> Path:
     """Write the sha256 of every image and label, in the form that ``sha256sum -c`` reads from within `root`."""
     files = _files(items)
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        hashes = pool.map(file_hash, files)
+        hashes = pool.map(file_digest, files)
         lines = [f"{digest}  {_relative(file, root)}\n" for digest, file in zip(hashes, files, strict=True)]
     return write_text(path, "".join(lines))
 
@@ -71,7 +72,7 @@ def check_checksums(path: Path, root: Path) -> list[str]:
         ValueError: when a line of the list is not of the form of ``sha256sum``.
     """
     wanted = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name:
             raise ValueError(f"{path}, line {number}: expected a sha256, two spaces and a file name, found {line!r}")
@@ -81,7 +82,7 @@ def check_checksums(path: Path, root: Path) -> list[str]:
         file = root / entry[0]
         if not file.is_file():
             return f"{file} is missing, {path} lists it"
-        found = file_hash(file)
+        found = file_digest(file)
         return None if found == entry[1] else f"{file} was changed: sha256 {found}, {path} says {entry[1]}"
 
     with ThreadPoolExecutor(_NUM_THREADS) as pool:

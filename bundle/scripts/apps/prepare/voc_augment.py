@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from ...data.items import read_in_threads
 from ...files.atomic import replace_when_done, write_text
+from ...files.read_json import read_text
 
 __all__ = ["augment_voc2012"]
 
@@ -43,7 +46,7 @@ def augment_voc2012(root: Path) -> int:
     own = {path.stem: path for path in (voc / "SegmentationClass").glob("*.png")}
     added = {path.stem: path for path in sbd.glob("*.mat") if path.stem not in own}
 
-    def write(name: str) -> dict:
+    def write(name: str) -> dict[str, Any]:
         path = target / f"{name}.png"
         if not path.is_file():
             with replace_when_done(path) as partial:
@@ -55,13 +58,13 @@ def augment_voc2012(root: Path) -> int:
 
     names = sorted([*own, *added])
     read_in_threads(write, names)
-    val = set((lists / "val.txt").read_text().split())
+    val = set(read_text(lists / "val.txt").split())
     train = [name for name in names if name not in val]
     write_text(lists / f"{SPLIT}.txt", "".join(f"{name}\n" for name in train))
     return len(train)
 
 
-def _read_sbd(path: Path) -> np.ndarray:
+def _read_sbd(path: Path) -> NDArray[np.uint8]:
     """(H, W) uint8 class values of one of SBD's Matlab files."""
     try:
         label = np.asarray(loadmat(path)["GTcls"]["Segmentation"][0, 0])

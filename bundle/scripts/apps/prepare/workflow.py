@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,11 @@ from typing import Any
 
 from ...data.items import Item
 from ...files.atomic import write_bytes, write_json
+from ...files.digest import file_digest
+from ...files.read_json import read_json
 from .catalogue import CATALOGUE, Archive, DatasetEntry
 from .contact_sheet import draw_contact_sheet
-from .download import download, file_hash
+from .download import download
 from .summary import summarise
 from .unpack import unpack
 from .verify import CHECKSUM_FILE, check_checksums, check_counts, check_pictures, write_checksums
@@ -165,7 +166,7 @@ def _fetch(
             continue
         logger.info("%s", archive.url)
         download(archive.url, file, size=archive.size, sha256=archive.sha256, md5=archive.md5, progress=progress)
-        seen, is_verified = file_hash(file), bool(archive.sha256 or archive.md5)
+        seen, is_verified = file_digest(file), bool(archive.sha256 or archive.md5)
         if not is_verified:
             logger.warning(
                 "%s is unverified: no hash is known. It has the sha256 %s; to have it compared next time: "
@@ -188,7 +189,7 @@ def _mark(archive: Archive, root: Path) -> Path:
 def _downloads(entry: DatasetEntry, root: Path) -> dict[str, Any]:
     """File name -> address, sha256 and whether that was expected, of what was fetched by this command."""
     marks = {archive.file_name: _mark(archive, root) for archive in entry.archives}
-    return {name: json.loads(mark.read_text()) for name, mark in marks.items() if mark.is_file()}
+    return {name: read_json(mark) for name, mark in marks.items() if mark.is_file()}
 
 
 def _unpack(archive: Archive, file: Path, root: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ def draw_curves(
     return save_figure(figure, path)
 
 
-def _draw_line(axes: Axes, points: NDArray, colour: str, name: str) -> None:
+def _draw_line(axes: Axes, points: NDArray[Any], colour: str, name: str) -> None:
     """Draw few points with markers, many pale with their running mean."""
     x, y = points[:, 0], points[:, 1]
     if len(points) <= _FEW:

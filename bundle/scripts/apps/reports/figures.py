@@ -38,9 +38,9 @@ _PANEL = 2.1  # width of a slice in inches
 class OverlaySlice:
     """A slice to draw. Arrays (H, W), shown as they are: row 0 on top."""
 
-    image: NDArray
-    pred: NDArray | None = None
-    truth: NDArray | None = None
+    image: NDArray[Any]
+    pred: NDArray[Any] | None = None
+    truth: NDArray[Any] | None = None
     title: str = ""
     is_annotated: bool = False
 
@@ -117,7 +117,7 @@ def _present_layers(slices: Sequence[OverlaySlice]) -> list[str]:
     ]
 
 
-def _panels(rows: int, columns: int, ratio: float, title: str, apart: bool) -> tuple[Figure, NDArray]:
+def _panels(rows: int, columns: int, ratio: float, title: str, apart: bool) -> tuple[Figure, NDArray[Any]]:
     """Make a grid of panels, ``ratio`` times as high as wide, with room for titles and legend (in inches)."""
     above, below, between, left = (0.58 if title else 0.3), 0.42, (0.06 if apart else 0.3), (0.3 if apart else 0.02)
     panel_height = _PANEL * ratio
@@ -134,7 +134,7 @@ def _panels(rows: int, columns: int, ratio: float, title: str, apart: bool) -> t
     return figure, grid
 
 
-def _fill(axes: Axes, label_map: NDArray | None, colours: Mapping[int, str], *, alpha: float) -> None:
+def _fill(axes: Axes, label_map: NDArray[Any] | None, colours: Mapping[int, str], *, alpha: float) -> None:
     if label_map is None:
         return
     tint = np.zeros((*label_map.shape, 4))
@@ -143,7 +143,7 @@ def _fill(axes: Axes, label_map: NDArray | None, colours: Mapping[int, str], *, 
     axes.imshow(tint, aspect=axes.get_aspect(), interpolation="nearest")
 
 
-def _outline(axes: Axes, label_map: NDArray | None, colours: Mapping[int, str], **style: Any) -> None:
+def _outline(axes: Axes, label_map: NDArray[Any] | None, colours: Mapping[int, str], **style: Any) -> None:
     for value, colour in colours.items():
         if label_map is not None and (label_map == value).any():
             axes.contour((label_map == value).astype(float), levels=[0.5], colors=[colour], **style)
@@ -157,7 +157,7 @@ def _frame(axes: Axes, each: OverlaySlice, *, with_title: bool) -> None:
         axes.set_title(text, fontsize=8.5, pad=3, fontweight=weight)
 
 
-def _window(images: Sequence[NDArray]) -> tuple[float, float]:
+def _window(images: Sequence[NDArray[Any]]) -> tuple[float, float]:
     values = np.concatenate([np.asarray(image, float).ravel() for image in images])
     low, high = np.percentile(values, [1, 99.5])
     return float(low), float(max(high, low + 1e-6))

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...files.atomic import write_text
+from ...files.read_json import read_json_object
+from ...metrics.bootstrap import Interval
 
 __all__ = ["Report", "markdown_table", "percent"]
 
@@ -141,17 +142,21 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(header), rule, *rows])
 
 
-def percent(interval: Mapping[str, Any], sign: str = "", *, with_interval: bool = True) -> str:
-    """Write a fraction in percent, with its 95 % interval or without; ``sign`` as in a format specification."""
-    value = f"{100 * interval['value']:{sign}.1f}"
-    if not with_interval:
-        return value
-    low, high = interval["ci95"]
-    return f"{value} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
+def percent(interval: Interval, sign: str = "", *, digits: int = 1, with_interval: bool = True) -> str:
+    """Write a fraction in percent, with its 95 % interval or without.
+
+    Args:
+        interval: the fraction and its interval.
+        sign: as in a format specification.
+        digits: after the decimal point.
+        with_interval: whether the interval is written behind it.
+    """
+    value, low, high = (f"{100 * number:{sign}.{digits}f}" for number in (interval["value"], *interval["ci95"]))
+    return f"{value} ({low} to {high})" if with_interval else value
 
 
 def _read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    content = read_json_object(path)
     missing = {"metrics", "num_cases"} - set(content)
     if missing:
         raise ValueError(f"{path} is no summary of an evaluation: it has no {', '.join(sorted(missing))}")

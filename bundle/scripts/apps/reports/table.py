@@ -7,10 +7,10 @@ python -m scripts.apps.reports.table matching=output/a ifa=output/b --output tab
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...files.read_json import read_json_object
 from .report import Report
 
 __all__ = ["main", "write_table"]
@@ -50,7 +50,7 @@ def write_table(evaluations: Mapping[str, str | Path], path: str | Path) -> Path
     missing = [str(file) for file in files.values() if not file.is_file()]
     if missing:
         raise FileNotFoundError(f"no evaluation result {missing[0]}")
-    summaries = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    summaries = {name: read_json_object(file) for name, file in files.items()}
     for key in _SAME:
         values = {name: summary.get(key) for name, summary in summaries.items()}
         if len(set(values.values())) > 1:

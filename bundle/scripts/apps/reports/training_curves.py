@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 """The curves of one training, or of several side by side, as one picture: losses, and class mIoU on held-out classes.
 
-python -m scripts.apps.reports.training_curves OUTPUT_DIR [OUTPUT_DIR ...] [--png FILE]
+python -m scripts.apps.reports.training_curves OUTPUT_DIR [OUTPUT_DIR ...] --png FILE
 """
 
 from __future__ import annotations

@@ -6,14 +6,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from monai.data import MetaTensor
-from monai.transforms import LoadImage, Orientation
-from monai.utils import convert_to_tensor
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.io.array import LoadImage
+from monai.transforms.spatial.array import Orientation
 from numpy.typing import NDArray
 
-from ...metrics import IGNORE_VALUE
+from ...labels import NOT_ANNOTATED
 from .figures import OverlaySlice, draw_slices
 
 __all__ = ["choose_slices", "draw_volume", "draw_volume_files"]
@@ -21,9 +22,9 @@ __all__ = ["choose_slices", "draw_volume", "draw_volume_files"]
 
 def draw_volume(
     path: str | os.PathLike[str],
-    image: NDArray,
-    pred: NDArray | None,
-    truth: NDArray | None,
+    image: NDArray[Any],
+    pred: NDArray[Any] | None,
+    truth: NDArray[Any] | None,
     *,
     labels: Mapping[int, str],
     annotated: Sequence[int] = (),
@@ -98,7 +99,7 @@ def draw_volume_files(
     )
     annotated: Sequence[int] = ()
     if annotation is not None:
-        annotated = np.flatnonzero(((annotation != 0) & (annotation != IGNORE_VALUE)).any(axis=(0, 1))).tolist()
+        annotated = np.flatnonzero(((annotation != 0) & (annotation != NOT_ANNOTATED)).any(axis=(0, 1))).tolist()
     return draw_volume(
         path,
         np.asarray(image[0]),
@@ -113,7 +114,7 @@ def draw_volume_files(
     )
 
 
-def choose_slices(areas: NDArray, annotated: Sequence[int], number: int) -> list[int]:
+def choose_slices(areas: NDArray[Any], annotated: Sequence[int], number: int) -> list[int]:
     """Choose slices evenly over the labels' extent; each annotated one takes the place of the nearest.
 
     The outermost slices, which hold the first and last hundredth of all labelled pixels, show little and are left out.
@@ -135,4 +136,7 @@ def choose_slices(areas: NDArray, annotated: Sequence[int], number: int) -> list
 
 
 def _load(file: str | os.PathLike[str]) -> MetaTensor:
-    return convert_to_tensor(Orientation("LPS")(LoadImage(ensure_channel_first=True)(file)), track_meta=True)
+    upright = Orientation("LPS")(LoadImage(ensure_channel_first=True)(file))
+    if not isinstance(upright, MetaTensor):
+        raise TypeError(f"{file} was read without its grid; MONAI's set_track_meta must be on")
+    return upright

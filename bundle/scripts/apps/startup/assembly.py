@@ -8,7 +8,6 @@ workflow.run()
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from pydoc import locate
@@ -17,6 +16,8 @@ from typing import Any, NamedTuple
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from ...files.bundle_root import CONFIGS
+from ...files.read_json import read_json_object
+from .own_config import own_path, settle
 
 __all__ = ["CONFIGS", "TARGETS", "Target", "evaluation_files", "find_overlay", "find_target", "has_guidance", "start"]
 
@@ -122,7 +123,7 @@ def evaluation_files(
 def has_guidance(host: str) -> bool:
     """Whether a host can hold CD-TG's text guidance, as its class says."""
     config = ConfigParser.load_config_files([str(CONFIGS / "train.json"), str(find_overlay("hosts", host))])
-    host_class = locate(config["host_def"]["_target_"])
+    host_class = locate(own_path(config["host_def"]["_target_"]))
     return bool(getattr(host_class, "takes_text", True))
 
 
@@ -132,9 +133,12 @@ def start(files: Sequence[str], *, run_id: str = "evaluating", **overrides: Any)
     Args:
         files: configuration files.
         run_id: what ``run()`` does.
-        overrides: as on the command line; those that are None stay as the files say.
+        overrides: as on the command line; those that are None stay as the files say. ``device`` may be its name, as
+            ``cpu``.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    if isinstance(device := given.get("device"), str) and not device.startswith("$"):
+        given["device"] = f"$torch.device({device!r})"
     workflow = ConfigWorkflow(
         list(files),
         logging_file=False,
@@ -143,6 +147,7 @@ def start(files: Sequence[str], *, run_id: str = "evaluating", **overrides: Any)
         bundle_root=str(CONFIGS.parent),
         **given,
     )
+    settle(workflow.parser)
     workflow.initialize()
     return workflow
 
@@ -156,8 +161,6 @@ def _same_name(name: str, there: Sequence[str]) -> str | None:
 
 def _refuse_broken_json(path: Path, kind: str) -> None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        read_json_object(path)
     except ValueError as error:
-        raise ValueError(f"{kind} overlay {path} isn't JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{kind} overlay {path} holds a {type(content).__name__}, expected an object of keys")
+        raise ValueError(f"{kind} overlay {error}") from error

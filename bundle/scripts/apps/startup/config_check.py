@@ -24,7 +24,9 @@ from ...files.bundle_root import CONFIGS
 from .override_types import read_override_types, shipped_overlays
 from .running_config import running_config
 
-__all__ = ["refuse_unknown_ids", "unknown_ids"]
+__all__ = ["UNKNOWN_IDS", "find_file", "refuse_unknown_ids", "unknown_ids"]
+
+UNKNOWN_IDS = "unknown ids in the configuration"
 
 _ROOTS = ("initialize", "run", "finalize")
 
@@ -45,7 +47,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
         RuntimeError: when no configuration is running.
     """
     running = running_config("refuse_unknown_ids")
-    files = [_find_file(name, running.folder) for name in base_files]
+    files = [find_file(name, running.folder) for name in base_files]
     base = ConfigParser.load_config_files([str(file) for file in files])
     problems = unknown_ids(
         running.parser.get(),
@@ -55,7 +57,7 @@ def refuse_unknown_ids(*base_files: str) -> None:
         locate=lambda target: _full_path(target, running.parser),
     )
     if problems:
-        raise ValueError("unknown ids in the configuration:\n" + "\n".join(f"  {problem}" for problem in problems))
+        raise ValueError(f"{UNKNOWN_IDS}:\n" + "\n".join(f"  {problem}" for problem in problems))
     read_override_types(running.parser, base, shipped_overlays(files))
 
 
@@ -102,7 +104,8 @@ def unknown_ids(
     return problems
 
 
-def _find_file(name: str, folder: Path | None) -> Path:
+def find_file(name: str, folder: Path | None) -> Path:
+    """Find a shipped configuration: beside the first file of the run, or else among the bundle's own."""
     places = [folder / name] if folder is not None else []
     places.append(CONFIGS / name)
     for place in places:

@@ -10,16 +10,24 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-__all__ = ["cause_of", "tell_cause_last"]
+from .leaving import leave_quickly
+
+__all__ = ["UsageError", "cause_of", "tell_cause_last"]
 
 _WRAPPERS = ("Failed to evaluate", "Failed to instantiate component", "applying transform")
+
+
+class UsageError(ValueError):
+    """What was asked for doesn't exist or doesn't go together; nothing has been run."""
 
 
 def tell_cause_last() -> None:
     """Let a command that ends in an error print, below the traceback, the error that MONAI wrapped.
 
-    For ``initialize`` of a workflow. Only what nothing catches is concerned, so the Python API raises as before.
+    For ``initialize`` of a workflow. Only what nothing catches is concerned, so the Python API raises as before. The
+    end of the process is made a quick one, too (:func:`~.leaving.leave_quickly`).
     """
+    leave_quickly()
     if sys.excepthook is not _tell:
         sys.excepthook = _tell
 

@@ -18,6 +18,9 @@ __all__ = ["write_model"]
 def write_model(network: nn.Module, path: str | os.PathLike[str]) -> Path:
     """Write a network's state; floating-point tensors as float16, which halves the file.
 
+    The network's description is written without its padding. So programs that copy what has the same shape into a
+    network of another host (``monai.bundle.load``) bring over the backbone, and leave that network its own description.
+
     Args:
         network: for example the Segmenter of ``network_def``.
         path: target file, written beside and renamed.
@@ -29,6 +32,8 @@ def write_model(network: nn.Module, path: str | os.PathLike[str]) -> Path:
         key: value.detach().cpu().to(torch.float16) if value.is_floating_point() else value.detach().cpu()
         for key, value in network.state_dict().items()
     }
+    if "signature" in state:
+        state["signature"] = state["signature"][: int(state["signature"].count_nonzero())]
     written = write_torch(path, state)
     logging.getLogger(__name__).info("wrote %s (%.1f MB)", written, written.stat().st_size / 1e6)
     return written

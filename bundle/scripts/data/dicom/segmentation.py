@@ -14,13 +14,13 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from ...labels import LARGEST_LABEL
 from .header import naming_file, open_dicom, read_header
 from .series import DicomSeries
 
 __all__ = ["is_segmentation", "read_segmentation"]
 
 _CLASSES = (UID("1.2.840.10008.5.1.4.1.1.66.4"), UID("1.2.840.10008.5.1.4.1.1.66.7"))  # of segments; a label map
-_LARGEST = 254  # 255 means not annotated
 _OFF_GRID = 0.1  # of a voxel
 
 
@@ -68,8 +68,8 @@ def _label_map(dataset: Dataset, frames: np.ndarray, series: DicomSeries, path: 
         else:
             segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
             values = np.where(frame > threshold, segment, 0)
-        if values.max(initial=0) > _LARGEST:
-            raise ValueError(f"{path} has the segment {values.max()}, expected numbers from 1 to {_LARGEST}")
+        if values.max(initial=0) > LARGEST_LABEL:
+            raise ValueError(f"{path} has the segment {values.max()}, expected numbers from 1 to {LARGEST_LABEL}")
         if ((labels[z] > 0) & (values > 0)).any():
             raise ValueError(f"{path} has segments that overlap (frame {index + 1}), expected one label per voxel")
         labels[z] = np.where(values > 0, values, labels[z])

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...files.write_folder import write_file
+from ...files.atomic import write_text
+from ...files.read_json import read_json
 from ..items import Item, expand_items, item_id
-from ..readers.folders import read_json
 from .protocols import PROTOCOLS, ProtocolOptions, Task
 
 __all__ = ["EpisodeList", "load_episode_list", "make_episode_list"]
@@ -53,8 +53,7 @@ class EpisodeList:
         """Write the list with its hash, beside the name first and then in its place."""
         content = {**self._content(), "sha256": self.sha256}
         path = Path(path).expanduser()
-        write_file(path, lambda draft: draft.write_text(json.dumps(content, indent=1) + "\n"))
-        return path
+        return write_text(path, json.dumps(content, indent=1) + "\n")
 
     def check_ids(self, datalist: Sequence[Item]) -> None:
         """Raise a ValueError when a task names an item that the datalist lacks."""

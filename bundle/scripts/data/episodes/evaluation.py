@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ...labels import class_label, stack_labels
+from ...labels import NOT_ANNOTATED, class_label, stack_labels
 from ..item_cache import ItemCache
 from ..items import Item, expand_items, item_id
 from .dataset import ID_SEPARATOR, TextTable, as_compose, stack_images
 from .episode_list import EpisodeList
 
 __all__ = ["NOT_ANNOTATED", "EvaluationDataset", "PropagationDataset", "evaluation_dataset"]
-
-NOT_ANNOTATED = 255
 
 
 class EvaluationDataset(Dataset[dict[str, Any]]):

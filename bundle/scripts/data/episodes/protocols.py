@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..items import Item, expand_items, item_id, natural_key
+from ...files.natural_order import natural_key
+from ..items import Item, expand_items, item_id
 from .sampling import ClassIndex
 
 __all__ = [

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ...files.write_folder import write_file
+from ...files.atomic import write_text
+from ...files.read_json import read_json
 from ..items import Item, picture_item, read_in_threads
 from .derived_masks import is_current, save_mask
-from .folders import check_classes, check_stems, dataset_folder, find_file, list_files, read_json, tell_loose_masks
+from .folders import check_classes, check_stems, dataset_folder, find_file, list_files, tell_loose_masks
 
 __all__ = ["COCO_CLASSES", "coco_classes", "draw_instances", "read_coco"]
 
@@ -177,12 +178,12 @@ def _instance_items(official: _Official, folder: Path) -> list[Item]:
     """Draw the masks of a whole split, or read the index of those that were drawn before."""
     index = folder / INDEX_FILE
     if is_current(index, [official.source]):
-        items = json.loads(index.read_text(encoding="utf-8"))
+        items = read_json(index)
     else:
         items = _draw_split(official.images, official.source, folder)
         places = {"image": official.images, "label": folder}
         compact = [{**item, **{key: _below(item[key], place) for key, place in places.items()}} for item in items]
-        write_file(index, lambda draft: draft.write_text(json.dumps(compact)))
+        write_text(index, json.dumps(compact))
         return items
     return [
         {**item, "image": str(official.images / item["image"]), "label": str(folder / item["label"])} for item in items
@@ -190,7 +191,7 @@ def _instance_items(official: _Official, folder: Path) -> list[Item]:
 
 
 def _draw_split(images: Path, annotations: Path, folder: Path) -> list[Item]:
-    content = _read_json(annotations)
+    content = _read_instances(annotations)
     values = _category_values(content["categories"], annotations)
     sizes = {entry["id"]: (entry["file_name"], entry["height"], entry["width"]) for entry in content["images"]}
     own: dict[int, list[Mapping[str, Any]]] = {}
@@ -243,7 +244,7 @@ def _below(path: str | Path, folder: Path) -> str:
     return Path(path).relative_to(folder).as_posix()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_instances(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = read_json(path)
     keys = {"images": ("id", "file_name", "height", "width"), "annotations": (), "categories": ("id", "name")}
     for key, needed in keys.items():

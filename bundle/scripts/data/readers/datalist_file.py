@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files.listing import file_of
-from ...files.read_text import read_json
+from ...files.read_json import read_json
 from ..items import Item, Values, binary_picture_item, picture_item, read_in_threads, volume_item
 from ..mask_values import MIDDLE, is_one_class
 from ..picture_reader import read_index

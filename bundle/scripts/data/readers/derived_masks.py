@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...files.write_folder import write_file
+from ...files.atomic import replace_when_done
 from ..mask_values import NUM_VALUES, foreground_values
 from ..picture_reader import read_index
 
@@ -47,7 +47,8 @@ def merge_masks(sources: Sequence[Path], target: Path) -> Path:
 def save_mask(target: Path, mask: np.ndarray) -> Path:
     """Write an index picture, uint8 (H, W), whole or not at all."""
     try:
-        write_file(target, lambda draft: Image.fromarray(mask).save(draft, format="PNG"))
+        with replace_when_done(target) as draft:
+            Image.fromarray(mask).save(draft, format="PNG")
     except OSError as error:
         raise OSError(
             f"cannot write the mask {target}: {error.strerror or error}; choose another folder with mask_dir"

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...files.listing import file_of, plain_stem, visible_files
-from ...files.read_text import read_json, read_lines
 
 __all__ = [
     "check_classes",
@@ -16,8 +15,6 @@ __all__ = [
     "dataset_folder",
     "find_file",
     "list_files",
-    "read_json",
-    "read_lines",
     "require_dataset_dir",
     "tell_loose_masks",
 ]

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files.atomic import write_json
 from ...files.listing import visible_folders
-from ...files.write_folder import write_file
-from ..items import Item, binary_picture_item, natural_key, read_in_threads
-from .folders import check_classes, dataset_folder, list_files, read_lines
+from ...files.natural_order import natural_key
+from ...files.read_json import read_lines
+from ..items import Item, binary_picture_item, read_in_threads
+from .folders import check_classes, dataset_folder, list_files
 from .mask_index import MaskIndex
 
 __all__ = ["fss1000_classes", "fss1000_prompts", "read_fss1000"]
@@ -87,9 +88,7 @@ def fss1000_prompts(dataset_dir: str | Path, file: str | Path) -> str:
         "categories": categories,
         "background": "A photo of background in which nothing but the surroundings of an object is seen.",
     }
-    path = Path(file).expanduser()
-    write_file(path, lambda draft: draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
-    return str(path)
+    return str(write_json(Path(file).expanduser(), content))
 
 
 def _sentence(name: str) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...files.listing import plain_name, without_results
-from ..items import Item, Values, binary_picture_item, natural_key, picture_item, read_in_threads, volume_item
+from ...files.natural_order import natural_key
+from ...files.read_json import read_json
+from ..items import Item, Values, binary_picture_item, picture_item, read_in_threads, volume_item
 from ..mask_values import is_one_class
 from ..volume_reader import is_volume_file, volume_stem
-from .folders import PICTURE_SUFFIXES, dataset_folder, list_files, read_json
+from .folders import PICTURE_SUFFIXES, dataset_folder, list_files
 
 __all__ = ["CHANNEL_ENDING", "class_values_of", "read_image_folder"]
 

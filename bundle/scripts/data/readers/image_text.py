@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...files.listing import plain_stem
-from ..items import Item, binary_picture_item, natural_key, read_in_threads
+from ...files.natural_order import natural_key
+from ..items import Item, binary_picture_item, read_in_threads
 from .derived_masks import MERGED_FOLDER, merge_masks
 from .folders import dataset_folder, list_files, tell_loose_masks
 from .sentences import Sentences, read_lvit_table, read_medvlsm_prompts

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ...files.listing import visible_folders
+from ...files.read_json import read_lines
 from ..items import Item, binary_picture_item, read_in_threads
-from .folders import check_classes, dataset_folder, find_file, list_files, read_lines
+from .folders import check_classes, dataset_folder, find_file, list_files
 from .mask_index import MaskIndex
 
 __all__ = ["ISIC_CLASSES", "LESION", "read_isic2018"]

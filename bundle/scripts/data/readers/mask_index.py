@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ...files.write_folder import write_file
+from ...files.atomic import write_text
+from ...files.digest import file_digest
+from ...files.read_json import read_json
 from ..picture_reader import read_index
 
 __all__ = ["MaskIndex", "count_values"]
@@ -55,7 +56,7 @@ class MaskIndex:
             return
         entries = {**self._read(), **self._new}  # another process may have written meanwhile
         try:
-            write_file(self.file, lambda draft: draft.write_text(json.dumps(entries)))
+            write_text(self.file, json.dumps(entries))
         except OSError as failed:
             logger.warning("masks will be read again at the next start: %s", failed)
 
@@ -64,7 +65,7 @@ class MaskIndex:
         if self.file is None:
             return count_values(label)
         try:
-            key = hashlib.sha256(Path(label).read_bytes()).hexdigest()
+            key = file_digest(label)
         except FileNotFoundError:
             return count_values(label)  # tells it
         found = self._entries.get(key)
@@ -81,7 +82,7 @@ class MaskIndex:
         if self.file is None or not self.file.is_file():
             return {}
         try:
-            content: dict[str, list[Any]] = json.loads(self.file.read_text(encoding="utf-8"))
+            content: dict[str, list[Any]] = read_json(self.file)
             if all(len(entry) == 3 and sum(entry[2].values()) == entry[0] * entry[1] for entry in content.values()):
                 return content
         except (OSError, ValueError, TypeError, AttributeError):

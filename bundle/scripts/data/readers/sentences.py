@@ -16,7 +16,7 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from ...files.listing import plain_stem
-from ...files.read_text import read_json
+from ...files.read_json import read_json
 
 __all__ = ["Sentences", "read_lvit_table", "read_medvlsm_prompts"]
 

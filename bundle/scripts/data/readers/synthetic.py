@@ -7,7 +7,6 @@ that shape and texture alone tell the class. Each picture shows two objects of d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from ...files.atomic import write_json
 from ...files.write_folder import write_folder
 from ..items import Item, picture_item, read_in_threads
 from .folders import check_classes, dataset_folder, find_file
@@ -136,7 +136,7 @@ def _write(folder: Path, num_images: int, size: int, seed: int) -> None:
         picture, mask = draw_picture(number, size, seed)
         Image.fromarray(picture).save(folder / "images" / f"{number:04d}.png")
         Image.fromarray(mask).save(folder / "masks" / f"{number:04d}.png")
-    (folder / "complete.json").write_text(json.dumps({"classes": SYNTHETIC_CLASSES, "num_images": num_images}))
+    write_json(folder / "complete.json", {"classes": SYNTHETIC_CLASSES, "num_images": num_images})
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files.read_json import read_lines
+from ...labels import IGNORED
 from ..items import Item, picture_item, read_in_threads
-from .folders import PICTURE_SUFFIXES, check_classes, dataset_folder, read_lines
+from .folders import PICTURE_SUFFIXES, check_classes, dataset_folder
 from .mask_index import MaskIndex
 
 __all__ = ["VOC_CLASSES", "read_voc2012", "voc2012_classes"]
@@ -20,7 +22,6 @@ VOC_CLASSES = [
     *("pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 ]
 NUM_FOLDS = 4
-IGNORE_VALUE = 255
 MASK_FOLDERS = ("SegmentationClassAug", "SegmentationClass")
 LAYOUT = (
     "JPEGImages/<id>.jpg, SegmentationClassAug/<id>.png (or SegmentationClass), "
@@ -81,7 +82,7 @@ def read_voc2012(
             label,
             name,
             class_values=class_values,
-            ignore_value=IGNORE_VALUE,
+            ignore_value=IGNORED,
             known_values=known,
             masks=index,
         )

@@ -32,6 +32,7 @@ from ..propagation.evidence.annotations import labelled_slices
 from ..propagation.evidence.slice_features import Backbone, FeatureSource
 from ..propagation.geometry.slice_axis import axis_of_labels, choose_slice_axis, refuse_other_axis
 from .default_backbone import DefaultBackbone
+from .guesses import tell_guesses
 from .session import Progress, VolumeSession
 
 __all__ = ["FileResult", "FileSession"]
@@ -112,8 +113,8 @@ class FileSession:
     Args:
         image: the file, or the folder of a series.
         series_uid: SeriesInstanceUID, where the folder holds several series.
-        slice_axis: axis of the file that slices are counted along; if None, the one with the largest spacing (the one
-            from feet to head on ties) or, once a file is annotated first, the one that it was painted along.
+        slice_axis: axis of the file that slices are counted along; if None, the one along which the first annotated
+            file was painted, until then the one with the largest spacing (from feet to head on ties).
         class_names: names of the labels in the order of their values, for the written tables.
         cache_dir: folder that keeps the features, so that opening the file again costs no backbone pass.
         segmenter: gives features, see ``VolumeSession``; if None, the backbone of the inference workflow: that of the
@@ -150,11 +151,8 @@ class FileSession:
         self.grid = read_source_grid(image, volume.series_uid)
         if slice_axis not in (None, 0, 1, 2):
             raise ValueError(f"slice_axis must be 0, 1, 2 or None, got {slice_axis!r}")
-        if slice_axis is None:
-            self._axis = choose_slice_axis(volume.spacing, preferred=2)
-        else:
-            self._axis = next(axis for axis in range(3) if self.grid.own_axis(axis)[0] == slice_axis)
-        self._is_axis_given = slice_axis is not None
+        self._found_axis = slice_axis is None
+        self._found_window = intensity_window is None
         self.class_names = tuple(class_names)
         self._volume = volume._replace(array=np.ascontiguousarray(volume.array))
         parameters = parameters or PropagationParameters()
@@ -162,7 +160,7 @@ class FileSession:
             device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
             model = BUNDLE_ROOT / "models" / "model.pt"
             segmenter = DefaultBackbone(parameters.levels, device=device, notes=cache_dir, model=model)
-        self._open = partial(
+        self._make_session = partial(
             VolumeSession,
             self._volume.array.transpose(2, 1, 0),
             spacing=volume.spacing[::-1],
@@ -175,7 +173,10 @@ class FileSession:
             device=device,
             memory_mib=memory_mib,
         )
-        self._use_axis(self._axis)
+        if slice_axis is None:
+            self._count_along(choose_slice_axis(volume.spacing, preferred=2))
+        else:
+            self._count_along(next(axis for axis in range(3) if self.grid.own_axis(axis)[0] == slice_axis))
 
     @property
     def num_slices(self) -> int:
@@ -200,7 +201,7 @@ class FileSession:
             ValueError: see ``VolumeSession.annotate``.
         """
         array = np.asarray(label)
-        expected = tuple(np.delete(self.grid.shape, self.slice_axis))
+        expected = tuple(size for axis, size in enumerate(self.grid.shape) if axis != self.slice_axis)
         if array.shape != expected:
             raise ValueError(f"annotation of slice {slice_index} has shape {array.shape}, expected {expected}")
         if not 0 <= slice_index < self.num_slices:
@@ -223,16 +224,23 @@ class FileSession:
 
         Raises:
             FileNotFoundError: when there is no such file.
-            ValueError: when it is of another grid, has no label, or contradicts earlier annotations.
+            ValueError: when it is of another grid, has no label, was painted along another axis, or contradicts
+                earlier annotations.
         """
         label = self._read_label(path)
         check_annotation(label.array, path)
-        if not self._is_axis_given and not self._session.annotated_slices:
+        if self._found_axis and not self._session.annotated_slices:
             axis = axis_of_labels(label.array, self._volume.spacing, preferred=2)
             if axis != self._axis:
-                self._use_axis(axis)
+                self._count_along(axis)
         refuse_other_axis(label.array, self._axis, str(path))
         found = labelled_slices(label.array, self._axis)
+        tell_guesses(
+            label.array,
+            slice_axis=self._axis,
+            found_axis=self._found_axis,
+            window=self._session.intensity_range if self._found_window else None,
+        )
         for index in found:
             plane = np.take(label.array.transpose(2, 1, 0), index, axis=2 - self._axis)
             self._session.annotate(index, plane, replace=replace)
@@ -269,11 +277,11 @@ class FileSession:
         """Write annotations and settings, see ``VolumeSession.save``; ``VolumeSession.load`` reads them again."""
         self._session.save(path)
 
-    def _use_axis(self, axis: int) -> None:
-        """Count slices along an axis of the canonical orientation; for a session without annotations."""
+    def _count_along(self, axis: int) -> None:
+        """Count slices along an axis of the canonical orientation; annotations so far are forgotten."""
         self._axis = axis
         self.slice_axis, self._is_reversed = self.grid.own_axis(axis)
-        self._session = self._open(slice_axis=2 - axis)
+        self._session: VolumeSession = self._make_session(slice_axis=2 - axis)
 
     def _read_label(self, path: str | Path) -> Volume:
         label = read_volume(path, is_label=True, image=self.grid.source, series_uid=self._volume.series_uid)

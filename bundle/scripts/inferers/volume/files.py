@@ -42,8 +42,8 @@ def segment_files(
             not annotated.
         output_dir: folder of the files.
         annotation_complete: what an unlabelled pixel of an annotated slice means, "own" or "all".
-        slice_axis: axis of the canonical orientation (X, Y, Z) that slices are counted along; the one with the largest
-            spacing if None (Z on ties).
+        slice_axis: axis of the canonical orientation (X, Y, Z) that slices are counted along; if None, the one along
+            which the annotation was painted.
         feature_cache_dir: folder that keeps the features.
         image_size: side in pixels of the square that the backbone sees.
         save_probability: also write the probability of any label.

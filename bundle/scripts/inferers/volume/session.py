@@ -134,6 +134,11 @@ class VolumeSession:
         return self._slices.slice_axis
 
     @property
+    def intensity_range(self) -> tuple[float, float]:
+        """Range of intensities that matters within the body, given or found."""
+        return self._slices.range_of(self._slices.body)
+
+    @property
     def annotated_slices(self) -> tuple[int, ...]:
         """Indices of the slices that carry an annotation, in rising order."""
         return self._annotations.slices

@@ -8,17 +8,16 @@ backbone; here the host's parameters are tuned, the backbone stays frozen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..hosts.base import Host
+from ..prompt import IMAGE, SupportSet
+from ..protocols import FeatureSource
 from .augmentation import augment
-from .base import IMAGE, Adaptation, Optimizer, SupportSet
-
-if TYPE_CHECKING:
-    from ..segmenter import Segmenter
+from .base import Adaptation, Optimizer
 
 __all__ = ["AugmentedSupport"]
 
@@ -42,7 +41,7 @@ class AugmentedSupport(Adaptation):
         self.loss = loss
         self.seed = int(seed)
 
-    def loss_of_step(self, segmenter: Segmenter, support: SupportSet) -> Callable[[Host, int], Tensor]:
+    def loss_of_step(self, segmenter: FeatureSource, support: SupportSet) -> Callable[[Host, int], Tensor]:
         """Alter the supports for all steps and take their features.
 
         Raises:

@@ -8,34 +8,18 @@ the prompt, which lends them to the host while it answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..hosts.base import Host
+from ..prompt import IMAGE, SupportSet
+from ..protocols import FeatureSource
 from .lending import with_parameters
-
-if TYPE_CHECKING:
-    from ..segmenter import Segmenter
 
 __all__ = ["IMAGE", "Adaptation", "SupportSet"]
 
-IMAGE = "image"
-"""Key under which features carry the image itself, where refinement or adaptation needs it."""
-
 Optimizer = Callable[[list[Tensor]], torch.optim.Optimizer]
-
-
-class SupportSet(NamedTuple):
-    """One episode's support set."""
-
-    features: dict[str, Tensor]
-    """{level: (1, K, C, h, w)}, and the images (1, K, 3, H, W) under ``IMAGE`` where the adaptation needs them."""
-    label: Tensor
-    """(1, K, 1, H, W) in {0, 1, 255}."""
-    text_embedding: Tensor | None
-    """(1, T, D)."""
 
 
 class Adaptation:
@@ -58,7 +42,7 @@ class Adaptation:
         self.optimizer = optimizer
         self.steps = int(steps)
 
-    def __call__(self, segmenter: Segmenter, support: SupportSet) -> dict[str, Tensor]:
+    def __call__(self, segmenter: FeatureSource, support: SupportSet) -> dict[str, Tensor]:
         """Tune copies of the parameters to one episode.
 
         Args:
@@ -99,6 +83,6 @@ class Adaptation:
                 optimizer.step()
         return {name: value.detach() for name, value in tuned.items()}
 
-    def loss_of_step(self, segmenter: Segmenter, support: SupportSet) -> Callable[[Host, int], Tensor]:
+    def loss_of_step(self, segmenter: FeatureSource, support: SupportSet) -> Callable[[Host, int], Tensor]:
         """Prepare an episode: return ``loss(host, step)``, a scalar, where the host holds the values being tuned."""
         raise NotImplementedError(f"{type(self).__name__}.loss_of_step")

@@ -9,16 +9,14 @@ scales of two norms until the support is segmented as annotated.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..hosts.base import Host
-from .base import Adaptation, SupportSet
-
-if TYPE_CHECKING:
-    from ..segmenter import Segmenter
+from ..prompt import SupportSet
+from ..protocols import FeatureSource
+from .base import Adaptation
 
 __all__ = ["SelfMatching"]
 
@@ -26,7 +24,7 @@ __all__ = ["SelfMatching"]
 class SelfMatching(Adaptation):
     """Minimise ``host.adaptation_loss``; the arguments are those of :class:`Adaptation`."""
 
-    def loss_of_step(self, segmenter: Segmenter, support: SupportSet) -> Callable[[Host, int], Tensor]:
+    def loss_of_step(self, segmenter: FeatureSource, support: SupportSet) -> Callable[[Host, int], Tensor]:
         """Encode the support set once: what is tuned here plays no part in that."""
         features = {level: support.features[level] for level in segmenter.host.levels}
         with torch.no_grad():

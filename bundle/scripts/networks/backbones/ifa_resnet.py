@@ -7,7 +7,9 @@ from typing import Any
 from timm.models.resnet import Bottleneck, ResNet
 from torch import nn
 
-from .timm_networks import TimmBackbone, load_by_name, resnet_stages
+from .frozen_backbone import TimmBackbone
+from .resnet import resnet_stages
+from .weights import load_by_name
 
 __all__ = ["ifa_backbone", "ifa_resnet50"]
 

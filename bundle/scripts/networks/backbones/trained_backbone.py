@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .timm_networks import TimmBackbone, TransformerBackbone
+from .frozen_backbone import TimmBackbone
+from .intermediates import IntermediateBackbone
 
 __all__ = ["TrainedBackbone"]
 
@@ -23,15 +24,16 @@ class TrainedBackbone(nn.Module):
         frozen_until: last level that stays frozen, such as ``c2``.
 
     Raises:
-        ValueError: for a vision transformer, or a level that the backbone lacks; in ``select``, when nothing comes
-            after it.
+        ValueError: for a network that runs as a whole, such as a vision transformer, or a level that the backbone
+            lacks; in ``select``, when nothing comes after it.
     """
 
     def __init__(self, backbone: TimmBackbone, frozen_until: str) -> None:
         super().__init__()
-        if isinstance(backbone, TransformerBackbone):
+        if isinstance(backbone, IntermediateBackbone):
             raise ValueError(
-                f"backbone {backbone.name} is a vision transformer, which can't be trained here; take a CNN"
+                f"backbone {backbone.name} runs as a whole, as vision transformers do, and can't be trained in part; "
+                "take a CNN"
             )
         if frozen_until not in backbone.channels:
             raise ValueError(
@@ -57,7 +59,8 @@ class TrainedBackbone(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Compute the selected levels of (B, 3, H, W) RGB in [0, 1]: {level: (B, C, h, w)}."""
-        return self.backbone.body((image - self.backbone.mean) / self.backbone.std)
+        maps: dict[str, Tensor] = self.backbone.body((image - self.backbone.mean) / self.backbone.std)
+        return maps
 
     def train(self, mode: bool = True) -> TrainedBackbone:
         """Stay in evaluation mode: weights are trained, statistics are not."""

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["aligned_weights", "area_weights", "sure_cells"]
+from ...labels import IGNORED
+
+__all__ = ["aligned_weights", "area_weights", "sure_cells", "with_unknown"]
 
 
 def area_weights(mask: Tensor, size: list[int], like: Tensor) -> Tensor:
@@ -23,6 +25,11 @@ def area_weights(mask: Tensor, size: list[int], like: Tensor) -> Tensor:
         (N, 2, h, w): foreground, background, each in [0, 1].
     """
     return F.interpolate(_sides(mask, like), size=size, mode="area")
+
+
+def with_unknown(mask: Tensor, where: Tensor, unknown: int = IGNORED) -> Tensor:
+    """Mark the pixels of a mask as unknown where a boolean tensor, which broadcasts against it, says so."""
+    return mask.masked_fill(where, unknown)
 
 
 def aligned_weights(mask: Tensor, size: list[int], like: Tensor) -> Tensor:

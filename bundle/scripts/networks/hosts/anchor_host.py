@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..blocks.anchor_transform import unit_rows
 from ..blocks.levels import at_least_float32
-from ..blocks.masks import aligned_weights
+from ..blocks.masks import aligned_weights, with_unknown
 from ..blocks.mosaic import one_above_another
 from ..blocks.pooling import masked_averages
 from ..semantic_guidance import SemanticGuidance
@@ -114,7 +114,7 @@ class AnchorHost(Host):
         mask = support_mask.flatten(0, 1).unflatten(0, [-1, shots])
         is_used = (mask == 1).flatten(2).any(dim=2)
         is_used = is_used | ~is_used.any(dim=1, keepdim=True)
-        mask = mask.masked_fill(~is_used[:, :, None, None, None], 255.0)
+        mask = with_unknown(mask, ~is_used[:, :, None, None, None])
         text = support_features[self.levels[0]].new_zeros([batch, 0])
         if self.guidance is not None:
             text = self.guidance.class_text(text_embedding)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...labels import IGNORED
 from ..blocks.anchor_transform import (
     anchor_coordinates,
     correlation_factors,
@@ -133,7 +134,7 @@ class DMTNet(AnchorHost):
             context: result of ``encode``.
         """
         query, foreground, background = self.factors(features, context)
-        inverted = torch.where(query_mask == 255, query_mask, 1 - query_mask)
+        inverted = torch.where(query_mask == IGNORED, query_mask, 1 - query_mask)
         terms: list[TrainingTerm] = []
         for support, target in ((foreground, query_mask), (background, inverted)):
             logits = self.merge_shots(self.segment(query, support, context.inverse[self.levels[0]].shape[1]))
@@ -273,7 +274,7 @@ class DMTNet(AnchorHost):
         mixed = last.activate(middle)
         mixed = self.head.mix_finest(fine + resize_query(mixed, fine))
         logits = self.head.decode(mixed.mean(dim=[3, 4]).permute(0, 3, 1, 2))
-        return F.cross_entropy(self.upsample(logits, mask), mask[:, 0].long(), ignore_index=255)
+        return F.cross_entropy(self.upsample(logits, mask), mask[:, 0].long(), ignore_index=IGNORED)
 
 
 def _shots_as_episodes(context: DMTNetContext, shots: int) -> DMTNetContext:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor, nn
 
+from ...labels import IGNORED
 from ..blocks.anchor_transform import anchor_coordinates, correlation_factors, inverse_rows
 from ..blocks.hypercorrelation_head import HypercorrelationHead
 from ..blocks.levels import at_least_float32
@@ -153,7 +154,9 @@ class PATNet(AnchorHost):
             features = {level: at_least_float32(support_features[level][:, shot]) for level in self.levels}
             with torch.no_grad():
                 predicted = self.upsample(self.decode(features, context), support_mask[:, shot]).argmax(1, keepdim=True)
-            known = torch.where(support_mask[:, shot] == 255, 255.0, predicted.to(features[self.levels[0]].dtype))
+            known = torch.where(
+                support_mask[:, shot] == IGNORED, float(IGNORED), predicted.to(features[self.levels[0]].dtype)
+            )
             true = self.foreground_prototypes(features, support_mask[:, shot], context.text)
             found = self.foreground_prototypes(features, known, context.text)
             inverse = {level: rows[:, shot % rows.shape[1]] for level, rows in context.inverse.items()}

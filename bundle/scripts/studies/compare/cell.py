@@ -10,24 +10,26 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from monai.bundle import ConfigWorkflow
-from monai.transforms import Compose
+from monai.bundle.workflows import ConfigWorkflow
+from monai.transforms.compose import Compose
+from numpy.typing import NDArray
 
 from ...apps.reports.peak_memory import peak_mib
 from ...apps.startup.assembly import Target, evaluation_files, start
 from ...data.items import expand_items, item_id
 from ...files.atomic import replace_when_done, write_json
+from ...files.read_json import read_json
 from ...handlers.case_metrics import foreground_mask
-from .identity import code_digest, config_digests, file_digest, listing_digest, named_files
+from .identity import Identity, code_digest, config_digests, digest_once, listing_digest, named_files
 
-__all__ = ["Cell", "Labels", "read_record", "run_cell"]
+__all__ = ["Cell", "Labels", "identities", "read_record", "run_cell"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,32 +89,44 @@ class Cell:
             self.host, self.target.overlay, text=self.text, refinement=self.refinement, backbone=self.backbone
         )
 
-    def identity(self) -> dict[str, Any]:
-        """Everything that the result depends on, as JSON gives it back."""
-        identity = {
+    def identity(self, listing: str | None = None) -> Identity:
+        """Everything that the result depends on, as JSON gives it back.
+
+        Args:
+            listing: digest of the data set's listing, where it is known; None lists the data set now.
+        """
+        identity: Identity = {
             "configs": config_digests(self.files),
             "files": named_files(self.files, dataset_dir=str(self.target.dataset_dir)),
             "code": code_digest(),
-            "data": listing_digest(self.target.dataset_dir),
-            "checkpoint": None if self.checkpoint is None else file_digest(self.checkpoint),
+            "data": listing_digest(self.target.dataset_dir) if listing is None else listing,
+            "checkpoint": None if self.checkpoint is None else digest_once(self.checkpoint),
             "num_shots": self.num_shots,
             "seed": self.seed,
             "options": dict(self.options),
         }
-        return json.loads(json.dumps(identity))
+        as_json: Identity = json.loads(json.dumps(identity))
+        return as_json
+
+
+def identities(cells: Sequence[Cell]) -> list[Identity]:
+    """Identities of the cells of one comparison; each data set is listed once, however many cells it has."""
+    folders = {cell.target.dataset_dir for cell in cells}
+    listings = {folder: listing_digest(folder) for folder in folders}
+    return [cell.identity(listings[cell.target.dataset_dir]) for cell in cells]
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """Read ``cell.json``; None where no cell was finished."""
     try:
-        record = json.loads((folder / "cell.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        record = read_json(folder / "cell.json")
+    except (FileNotFoundError, ValueError):
         return None
     return record if isinstance(record, dict) and "identity" in record else None
 
 
 def run_cell(
-    cell: Cell, folder: Path, identity: Mapping[str, Any], *, feature_cache_dir: Path, device: str | None = None
+    cell: Cell, folder: Path, identity: Identity, *, feature_cache_dir: Path, device: str | None = None
 ) -> bool:
     """Evaluate a cell, unless its folder holds the finished result of the same identity.
 
@@ -140,7 +154,7 @@ def run_cell(
         seed=cell.seed,
         checkpoint=None if cell.checkpoint is None else str(cell.checkpoint),
         feature_cache_dir=str(feature_cache_dir),
-        device=None if device is None else f"$torch.device({device!r})",
+        device=device,
         **cell.options,
     )
     workflow.run()
@@ -170,7 +184,8 @@ def _measure_first(workflow: ConfigWorkflow, file: Path) -> dict[str, Any]:
 
     @torch.no_grad()
     def answer() -> torch.Tensor:
-        return evaluator.inferer(inputs, network, *arguments, **named)
+        logits: torch.Tensor = evaluator.inferer(inputs, network, *arguments, **named)
+        return logits
 
     logits, mib = peak_mib(answer, evaluator.state.device)
     task = dataset.episode_list.tasks[0]
@@ -186,7 +201,7 @@ def _measure_first(workflow: ConfigWorkflow, file: Path) -> dict[str, Any]:
     return {"peak_mib": mib, "first": {"class_name": task["class_name"], "query": task["query"][0]}}
 
 
-def _picture(workflow: ConfigWorkflow, name: str) -> np.ndarray:
+def _picture(workflow: ConfigWorkflow, name: str) -> NDArray[np.float32]:
     """Image (3, S, S) in [0, 1] of an item, as it enters the backbone."""
     items = expand_items(workflow.parser.get_parsed_content("eval_datalist"))
     (item,) = (item for item in items if item_id(item) == name)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...apps.reports.figures import save_figure
+from ...files.read_json import read_json_object
 from ...metrics.segmentation import count_overlap, iou_score
 
 __all__ = ["draw_examples"]
@@ -37,7 +38,7 @@ def draw_examples(folders: Iterable[Path], output_dir: Path) -> list[Path]:
     for folder in folders:
         if not (folder / "first.npz").is_file():
             continue
-        cell = json.loads((folder / "cell.json").read_text())["cell"]
+        cell = read_json_object(folder / "cell.json")["cell"]
         labels = cell["labels"]
         rows = figures.setdefault((labels["host"], labels["refinement"], cell["num_shots"]), {})
         rows.setdefault(labels["target"], {}).setdefault(labels["text"], folder / "first.npz")
@@ -72,7 +73,7 @@ def _draw(host: str, refinement: str, num_shots: int, rows: Mapping[str, Mapping
     return save_figure(figure, output_dir / f"{host}-{refinement}-{num_shots}shot.png")
 
 
-def _show(axes: Axes, image: NDArray, mask: NDArray, colour: tuple[float, float, float], title: str) -> None:
+def _show(axes: Axes, image: NDArray[Any], mask: NDArray[Any], colour: tuple[float, float, float], title: str) -> None:
     """Show a picture (3, S, S) stretched to the mask's shape (H, W), with the mask tinted."""
     rows, columns = mask.shape
     extent = (0, columns, rows, 0)

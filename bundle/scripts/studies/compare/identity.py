@@ -9,24 +9,40 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from monai.bundle import ConfigParser
 from monai.bundle.config_item import ConfigComponent
+from monai.bundle.config_parser import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 
 from ...apps.startup.assembly import CONFIGS
+from ...apps.startup.own_config import settle
+from ...files.cache_root import cache_root
+from ...files.digest import file_digest
 
-__all__ = ["code_digest", "config_digests", "file_digest", "listing_digest", "named_files"]
+__all__ = ["Identity", "code_digest", "config_digests", "digest_once", "listing_digest", "named_files"]
 
 _NAMES_A_FILE = re.compile(r"(^|_)(file|path|weights|model|episode_list|test_list)$")
 _MADE_BY_RUNS = re.compile(r"^(cache|index|output)_file$|_output$")
-_CACHE = CONFIGS.parent / "cache"  # follows from what is hashed itself
+_CACHE = cache_root()  # follows from what is hashed itself
+
+
+class Identity(TypedDict):
+    """Everything that the result of a cell depends on; a hash each where it lies on disk."""
+
+    configs: dict[str, str]
+    files: dict[str, str]
+    code: str
+    data: str
+    checkpoint: str | None
+    num_shots: int
+    seed: int
+    options: dict[str, Any]
 
 
 def config_digests(files: Sequence[str]) -> dict[str, str]:
     """Hash of every configuration file, by its path below ``configs``; one's own by its full path."""
-    return {_shown(Path(file), CONFIGS): file_digest(Path(file)) for file in files}
+    return {_shown(Path(file), CONFIGS): digest_once(Path(file)) for file in files}
 
 
 def named_files(files: Sequence[str], **overrides: Any) -> dict[str, str]:
@@ -45,6 +61,7 @@ def named_files(files: Sequence[str], **overrides: Any) -> dict[str, str]:
     parser = ConfigParser()
     parser.read_config(list(files))
     parser.update({"bundle_root": str(CONFIGS.parent), **overrides})
+    settle(parser)
     parser.get_parsed_content("imports", eval_expr=True)
     found = {}
     for id_, key, value in list(_strings(parser.get())):
@@ -61,7 +78,7 @@ def named_files(files: Sequence[str], **overrides: Any) -> dict[str, str]:
         if path.is_relative_to(_CACHE):
             continue
         if os.path.isfile(path):  # False also for a sentence that is too long for a path
-            found[_shown(path, CONFIGS.parent)] = file_digest(path)
+            found[_shown(path, CONFIGS.parent)] = digest_once(path)
         elif names_file and os.path.isdir(path):
             found[_shown(path, CONFIGS.parent)] = listing_digest(path)
     return found
@@ -80,7 +97,7 @@ def listing_digest(folder: Path) -> str:
 @cache
 def code_digest() -> str:
     """Hash of the bundle's Python sources: other code may give other results."""
-    root = CONFIGS.parent / "scripts"
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode())
@@ -88,19 +105,15 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def file_digest(path: Path) -> str:
+def digest_once(path: Path) -> str:
     """SHA-256 of a file; weights that many cells share are read once."""
     status = path.stat()
-    return _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)
+    return _digest_of_state(path.resolve(), status.st_size, status.st_mtime_ns)
 
 
 @cache
-def _file_digest(path: Path, size: int, time: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _digest_of_state(path: Path, size: int, time: int) -> str:
+    return file_digest(path)
 
 
 def _strings(value: Any, id_: str = "", key: str = "") -> Iterator[tuple[str, str, str]]:

@@ -46,7 +46,7 @@ def paired_difference(
     return percentile_interval(value, figures(cases, weights)[metric] - figures(others, weights)[metric])
 
 
-def _arrange(rows: Mapping[int, Sequence[CaseRow]]) -> tuple[CaseArrays, NDArray]:
+def _arrange(rows: Mapping[int, Sequence[CaseRow]]) -> tuple[CaseArrays, NDArray[np.float64]]:
     """Arrays with a line per case and seed, and (R, lines) how often each is drawn: a case with all its lines."""
     case_of = {}
     lines = []

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...apps.reports.report import markdown_table, percent
 from ...files.atomic import write_csv, write_json, write_text
+from ...files.read_json import read_json_object
 from ...metrics.segmentation import CaseRow, OverlapCounts
 from .cell import Labels, read_record
 from .entry import KEYS, Entry
@@ -91,15 +91,15 @@ class _Result:
     """What a cell left behind."""
 
     def __init__(self, folder: Path) -> None:
-        record = json.loads((folder / "cell.json").read_text())
-        summary = json.loads((folder / "summary.json").read_text())
+        record = read_json_object(folder / "cell.json")
+        summary = read_json_object(folder / "summary.json")
         cell = record["cell"]
         self.key = (*Labels(**cell["labels"]), cell["num_shots"])
         self.seed: int = cell["seed"]
         self.peak_mib: float | None = record["peak_mib"]
         self.metric = "mean_dice" if summary["protocol"] in _OF_VOLUMES else "class_miou"
         self.episodes: str = summary["episode_list_sha256"]
-        tasks = json.loads((folder / "episode_list.json").read_text())["tasks"]
+        tasks = read_json_object(folder / "episode_list.json")["tasks"]
         self.num_masks = sum(len(task.get("query", ("volume",))) for task in tasks)
         with (folder / "cases.csv").open(newline="") as file:
             self.rows = [_case_row(line) for line in csv.DictReader(file)]

@@ -9,12 +9,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle.config_parser import ConfigParser
 from tqdm import tqdm
 
 from ...apps.startup.assembly import CONFIGS, evaluation_files, find_overlay, find_target, has_guidance
+from ...apps.startup.own_config import settle
 from ...handlers import read_checkpoint
-from .cell import Cell, Labels, run_cell
+from .cell import Cell, Labels, identities, run_cell
 from .entries import label_overlays, label_targets, refuse_bad_numbers, refuse_bad_strings
 from .figure import draw_examples
 from .table import write_tables
@@ -83,14 +84,14 @@ def compare(
     )
     output = Path(output_dir)
     folders = [output / "cells" / cell.name for cell in cells]
-    identities = [cell.identity() for cell in cells]
+    planned = identities(cells)
     done = 0
-    with tqdm(list(zip(cells, folders, identities, strict=True)), desc="comparing", unit="cell") as bar:
+    with tqdm(list(zip(cells, folders, planned, strict=True)), desc="comparing", unit="cell") as bar:
         for cell, folder, identity in bar:
             bar.set_postfix_str(cell.name)
             done += run_cell(cell, folder, identity, feature_cache_dir=Path(feature_cache_dir), device=device)
     logger.info("%d of %d cells evaluated now, the others were finished", done, len(cells))
-    table = write_tables(dict(zip(folders, identities, strict=True)), output)
+    table = write_tables(dict(zip(folders, planned, strict=True)), output)
     draw_examples(folders, output / "figures")
     return table
 
@@ -217,5 +218,6 @@ def _is_trainable(host: str, text: str, backbone: str | None) -> bool:
     config = ConfigParser()
     config.read_config(evaluation_files(host, "synthetic", text=text, backbone=backbone))
     config.update({"bundle_root": str(CONFIGS.parent)})
+    settle(config)
     config.get_parsed_content("imports", eval_expr=True)
     return any(parameter.requires_grad for parameter in config.get_parsed_content("host_def").parameters())

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ...apps.reports.curves import draw_curves
 from ...apps.reports.report import Report, markdown_table, percent
-from ...apps.startup.assembly import find_target, has_guidance
 from ...files.atomic import write_csv, write_json
 from ...handlers import load_weights
 from ...metrics import summarise
 from ...networks import SemanticGuidance
 from .lines import Line, answer
-from .workflow import checkpoint_of, open_target
+from .trained_network import checkpoint_of, find_targets, open_target, require_text
 
 __all__ = ["alpha_sweep"]
 
@@ -58,12 +59,10 @@ def alpha_sweep(
     Raises:
         ValueError: for a host without text, an alpha out of range, or a network that learned its own.
     """
-    if text == "off" or not has_guidance(host):
-        raise ValueError(f"alpha_sweep needs a host that takes text and a text overlay; got {host!r} with {text!r}")
-    targets = [targets] if isinstance(targets, str) else list(targets)
-    if not targets or not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
-        raise ValueError(f"alpha_sweep needs targets, and alphas from 0 to 1; got {targets} and {list(alphas)}")
-    found = {name: find_target(name, data_root) for name in targets}
+    require_text("alpha_sweep", host, text)
+    if not alphas or not all(0 <= alpha <= 1 for alpha in alphas):
+        raise ValueError(f"alpha_sweep needs alphas from 0 to 1; got {list(alphas)}")
+    found = find_targets("alpha_sweep", targets, data_root)
     files = {alpha: checkpoint_of(checkpoint, host, text, alpha=alpha) for alpha in alphas}
     curves: dict[str, dict[float, dict[str, Any]]] = {}
     for name, target in found.items():
@@ -82,7 +81,7 @@ def alpha_sweep(
     return _write(curves, Path(output_dir), host, text, "{alpha}" in str(checkpoint))
 
 
-def _set_alpha(network: Any, alpha: float) -> None:
+def _set_alpha(network: nn.Module, alpha: float) -> None:
     for module in network.modules():
         if isinstance(module, SemanticGuidance):
             if module.alpha_logit is not None:

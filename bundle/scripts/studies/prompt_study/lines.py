@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from monai.utils import CommonKeys
-from torch import Tensor
+from monai.utils.enums import CommonKeys
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...data.episodes.dataset import ID_SEPARATOR
 from ...handlers.case_metrics import foreground_mask, item_rows
-from ...metrics import IGNORE_VALUE, CaseTable
+from ...labels import IGNORED
+from ...metrics import CaseTable
 
 __all__ = ["Line", "answer"]
 
@@ -35,7 +36,7 @@ class Line:
     """
 
     name: str
-    network: Any
+    network: nn.Module
     texts: Mapping[str, Tensor] | None
     kind: str = "wording"
     sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -95,7 +96,7 @@ def answer(evaluator: Any, lines: Sequence[Line], *, title: str = "") -> None:
             reference = reference or masks
             for mask, first, label in zip(masks, reference, labels, strict=True):
                 _count(line.cases, batch, mask, label)
-                _count(line.agreement, batch, mask, torch.where(label == IGNORE_VALUE, label, first.to(label)))
+                _count(line.agreement, batch, mask, torch.where(label == IGNORED, label, first.to(label)))
 
 
 def _count(table: CaseTable, batch: Mapping[str, Any], mask: Tensor, label: Tensor) -> None:

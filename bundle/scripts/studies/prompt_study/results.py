@@ -10,8 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ...apps.reports.figures import save_figure
-from ...apps.reports.report import Report, markdown_table
+from ...apps.reports.report import Report, markdown_table, percent
 from ...files.atomic import write_csv, write_json
+from ...metrics.bootstrap import Interval
 from .wordings import WORDINGS
 
 __all__ = ["write_results"]
@@ -52,8 +53,8 @@ def _overview(targets: Mapping[str, Any]) -> str:
     rows = [["mean Dice of the full description, %", *full]]
     for line in _changed_lines(targets):
         changes = [target["lines"].get(line, {}).get("change", {}).get("mean_dice") for target in targets.values()]
-        rows.append([line, *(_points(change, "+.2f") for change in changes)])
-    rows.append(["grounding score", *(_points(target["grounding"], "+.2f") for target in targets.values())])
+        rows.append([line, *(_points(change, "+", 2) for change in changes)])
+    rows.append(["grounding score", *(_points(target["grounding"], "+", 2) for target in targets.values())])
     return markdown_table(["change of it, points", *targets], rows)
 
 
@@ -74,7 +75,7 @@ def _add_target(report: Report, name: str, target: Mapping[str, Any]) -> None:
     for line, scores in target["lines"].items():
         moved = scores["moved"]["mean_dice"] if "moved" in scores else None
         change = scores["change"]["mean_dice"] if "change" in scores else None
-        rows.append([line, _points(scores["metrics"]["mean_dice"]), _points(change, "+.2f"), _points(moved, ".2f")])
+        rows.append([line, _points(scores["metrics"]["mean_dice"]), _points(change, "+", 2), _points(moved, digits=2)])
     rows += [[line, "–", "–", f"– ({reason})"] for line, reason in target["missing"].items()]
     report.text(markdown_table(["text", "mean Dice %", "change, points", "mask moved, %"], rows))
     classes = target["classes"]
@@ -82,7 +83,7 @@ def _add_target(report: Report, name: str, target: Mapping[str, Any]) -> None:
         header = ["change of Dice, points", *classes]
         changed = {line: scores["change"] for line, scores in target["lines"].items() if "change" in scores}
         rows = [
-            [line, *(_points(own.get(f"dice/{each}"), "+.2f") for each in classes)] for line, own in changed.items()
+            [line, *(_points(own.get(f"dice/{each}"), "+", 2) for each in classes)] for line, own in changed.items()
         ]
         report.text(markdown_table(header, rows))
     score = target["grounding"]
@@ -90,7 +91,7 @@ def _add_target(report: Report, name: str, target: Mapping[str, Any]) -> None:
         report.text("No grounding score: no class has both a paraphrase and words that should matter.")
     else:
         report.text(
-            f"Grounding score {_points(score, '+.2f')}: the mask moves by {100 * score['moved_when_it_should']:.2f} % "
+            f"Grounding score {_points(score, '+', 2)}: the mask moves by {100 * score['moved_when_it_should']:.2f} % "
             f"when the words say something else, by {100 * score['moved_when_it_should_not']:.2f} % when they say the "
             "same."
         )
@@ -145,8 +146,5 @@ def _draw(content: Mapping[str, Any], path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def _points(interval: Mapping[str, Any] | None, layout: str = ".1f") -> str:
-    if interval is None:
-        return "–"
-    value, low, high = (format(100 * number, layout) for number in (interval["value"], *interval["ci95"]))
-    return f"{value} ({low} to {high})"
+def _points(interval: Interval | None, sign: str = "", digits: int = 1) -> str:
+    return "–" if interval is None else percent(interval, sign, digits=digits)

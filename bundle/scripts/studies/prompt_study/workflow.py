@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigWorkflow
+from torch import nn
 
-from ...apps.startup.assembly import CONFIGS, Target, evaluation_files, find_target, has_guidance, start
+from ...apps.startup.assembly import CONFIGS, Target
 from ...data.items import expand_items, item_id
 from ...text import EmbeddingTable, Prompts, read_prompts
 from .lines import Line, answer
 from .results import write_results
 from .scores import grounding, line_scores
+from .trained_network import checkpoint_of, find_targets, open_target, require_text
 from .wordings import WORDINGS, wordings
 
-__all__ = ["checkpoint_of", "open_target", "prompt_study"]
+__all__ = ["prompt_study"]
 
 _FOREIGN = CONFIGS.parent / "prompts" / "voc2012.json"
 _IMAGE_SENTENCES = "own_image"
@@ -62,13 +63,9 @@ def prompt_study(
     Raises:
         ValueError: for a host or a text overlay without text, a missing checkpoint, or descriptions that leak.
     """
-    targets = [targets] if isinstance(targets, str) else list(targets)
     controls = [controls] if isinstance(controls, str) else list(controls)
-    found = {name: find_target(name, data_root) for name in targets}
-    if not found:
-        raise ValueError("prompt_study needs targets, such as ['chaos_mr', 'isic2018']")
-    if text == "off" or not has_guidance(host):
-        raise ValueError(f"prompt_study needs a host that takes text and a text overlay; got {host!r} with {text!r}")
+    found = find_targets("prompt_study", targets, data_root)
+    require_text("prompt_study", host, text)
     files = {name: checkpoint_of(checkpoint, host, name) for name in (text, *controls)}
     if image_sentences and not allow_leak:
         raise ValueError(
@@ -88,33 +85,6 @@ def prompt_study(
             name, target, host, text, files, given, image_sentences, allow_leak, seed, num_resamples
         )
     return write_results(content, Path(output_dir))
-
-
-def checkpoint_of(pattern: str | None, host: str, text: str, **further: object) -> Path:
-    """Fill host, text and whatever else into the path of a checkpoint.
-
-    Raises:
-        ValueError: when no path is given.
-        FileNotFoundError: when there is no such file.
-    """
-    if not pattern:
-        raise ValueError(
-            "checkpoint: the study needs trained weights, such as output/training/{host}-{text}/checkpoints/best.pt"
-        )
-    path = Path(pattern.format(host=Path(host).stem, text=Path(text).stem, **further)).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint: no weights {path} of {host} with text {text!r}; train them first")
-    return path
-
-
-def open_target(target: Target, host: str, text: str, checkpoint: Path, given: Mapping[str, Any]) -> ConfigWorkflow:
-    """An evaluation of a host with a text on a target, ready to be asked."""
-    values = {"dataset_dir": str(target.dataset_dir), "checkpoint": str(checkpoint), **given}
-    backbone, device = values.pop("backbone", None), values.pop("device", None)
-    if device is not None:
-        values["device"] = f"$torch.device({device!r})"
-    files = evaluation_files(host, target.overlay, text=text, backbone=backbone)
-    return start(files, **values)
 
 
 def _study(
@@ -182,7 +152,7 @@ def _study(
 
 
 def _line(
-    name: str, network: Any, sentences: Mapping[str, Sequence[str]], table: EmbeddingTable, prompts: Prompts
+    name: str, network: nn.Module, sentences: Mapping[str, Sequence[str]], table: EmbeddingTable, prompts: Prompts
 ) -> Line:
     encoded = EmbeddingTable(
         sentences, table.encoder, prompts.background, table.cache_file, source=f"the wording {name}"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.inferers.propagation.geometry.slice_axis import axis_of_labels, choose_slice_axis, refuse_other_axis
+from scripts.inferers.propagation.geometry.slice_axis import (
+    axis_of_labels,
+    choose_slice_axis,
+    from_slices,
+    refuse_other_axis,
+    slice_spacing,
+    to_slices,
+    upright,
+)
 from scripts.inferers.propagation_inferer import PropagationInferer
 
 SHAPE = (24, 28, 20)
@@ -81,12 +88,34 @@ def test_a_sagittal_painting_is_refused_elsewhere() -> None:
     refuse_other_axis(vessel, 2)
 
 
-def test_what_was_found_is_told_with_its_keys(caplog: pytest.LogCaptureFixture) -> None:
-    image = torch.from_numpy(100 + 300 * organs().astype(np.float32))[None]
-    inferer = PropagationInferer()
-    with caplog.at_level(logging.INFO):
-        inferer._tell_guesses(image[0].numpy(), painted(1, [14]), 1)
-    assert "slices run along axis 1 (to the patient's back), 1 annotated" in caplog.text
-    assert "set by slice_axis and intensity_window" in caplog.text
+def test_the_inferer_refuses_a_painting_of_another_axis() -> None:
+    image = torch.zeros(1, *SHAPE)
     with pytest.raises(ValueError, match=r"label 1 of the annotation is one pixel thin"):
         PropagationInferer(slice_axis=2)(image, None, annotation=torch.from_numpy(painted(0, [7]))[None])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_of_any_axis_come_back(axis):
+    volume = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    slices = to_slices(volume, axis)
+    assert len(slices) == volume.shape[axis]
+    assert np.array_equal(from_slices(slices, axis), volume)
+
+
+def test_coronal_slices_have_the_head_on_top():
+    volume = np.arange(5)[:, None, None] * np.ones((5, 2, 3))
+    assert to_slices(volume, 1)[0][:, 0].tolist() == [4, 3, 2, 1, 0]
+    assert slice_spacing((7.7, 1.5, 1.25), 1) == (1.5, 7.7, 1.25)
+
+
+def test_slice_axis_is_the_one_with_the_largest_spacing():
+    assert choose_slice_axis((7.7, 1.25, 1.25)) == 0
+    assert choose_slice_axis((1.25, 7.7, 1.25)) == 1
+    assert choose_slice_axis((2.0, 2.0, 2.0)) == 0
+    assert choose_slice_axis((2.0, 2.0, 2.0), preferred=2) == 2
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_one_slice_is_turned_as_all_are(axis):
+    volume = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    assert np.array_equal(upright(np.take(volume, 1, axis), axis), to_slices(volume, axis)[1])

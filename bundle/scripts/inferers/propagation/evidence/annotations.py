@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....labels import NOT_ANNOTATED
 from ..geometry.working_grid import labels_to_working, resize
 from .unary import Exemplar
 
@@ -24,7 +25,6 @@ __all__ = [
     "labels_of",
 ]
 
-NOT_ANNOTATED = 255
 ANNOTATION_COMPLETE = ("own", "all")
 
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ....labels import IGNORED
 from ...blocks.cell_prototypes import count_cells, mean_direction
 from ...blocks.levels import at_least_float32
 from ..base import TrainingTerm
@@ -45,7 +46,7 @@ class ReleasedDMTNet(ReleasedAnchorHost, DMTNet):
         if support_mask.shape[1] > 1:
             shots = support_mask.shape[1]
             raise ValueError(f"the released DMTNet trains with one shot, got {shots}; set num_shots to 1")
-        known = torch.where(query_mask == 255, 0, query_mask)
+        known = torch.where(query_mask == IGNORED, 0, query_mask)
         terms = super().training_terms(features, support_features, support_mask, known, context)
         weight = 0.5 / len(self.levels)
         for level in self.levels:

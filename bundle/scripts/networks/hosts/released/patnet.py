@@ -4,6 +4,7 @@
 import torch
 from torch import Tensor
 
+from ....labels import IGNORED
 from ...blocks.masks import aligned_weights
 from ..anchor_host import AnchorHost
 from ..base import TrainingTerm
@@ -48,7 +49,7 @@ class ReleasedPATNet(ReleasedAnchorHost, PATNet):
         context: PATNetContext,
     ) -> list[TrainingTerm]:
         """The query alone, its unknown pixels as background."""
-        target = torch.where(query_mask == 255, 0, query_mask)
+        target = torch.where(query_mask == IGNORED, 0, query_mask)
         return super().training_terms(features, support_features, support_mask, target, context)
 
     @torch.jit.unused

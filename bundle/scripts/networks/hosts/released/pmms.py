@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ....labels import IGNORED
 from ...blocks.masks import aligned_weights
 from ..base import TrainingTerm
 from ..pmms import PMMs, PMMsContext
@@ -39,7 +40,7 @@ class ReleasedPMMs(PMMs):
         context: PMMsContext,
     ) -> list[TrainingTerm]:
         """As published, on a mask in which unknown is background."""
-        known = query_mask.masked_fill(query_mask == 255, 0)
+        known = query_mask.masked_fill(query_mask == IGNORED, 0)
         return super().training_terms(features, support_features, support_mask, known, context)
 
 
