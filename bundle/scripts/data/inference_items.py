@@ -12,7 +12,7 @@ from ..files.natural_order import natural_key
 from ..files.writable import require_writable
 from .dicom.series import dicom_files
 from .items import Item
-from .volume_reader import is_nifti_name, require_volume, volume_stem
+from .volume_reader import is_volume_name, require_volume, volume_stem
 
 __all__ = ["inference_items", "require_items"]
 
@@ -93,7 +93,7 @@ def _as_list(value: Paths) -> list[str]:
 def _volumes_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset_dir {folder} does not exist")
-    volumes = [path for path in visible_files(folder) if is_nifti_name(path)]
+    volumes = [path for path in visible_files(folder) if is_volume_name(path)]
     volumes += [path for path in visible_folders(folder) if dicom_files(path)]
     volumes, results = without_results(volumes, [volume_stem(path) for path in volumes])
     if results:

@@ -18,6 +18,8 @@ import torch
 from monai.bundle import ConfigParser
 from monai.bundle.utils import ID_SEP_KEY
 
+from .plain_paths import restored_paths
+
 __all__ = ["Kinds", "kinds_of", "read_override_types", "read_value", "shipped_overlays", "typed_values"]
 
 _WORDS = {
@@ -107,8 +109,9 @@ def read_override_types(parser: ConfigParser, base: Mapping[str, Any], overlays:
     for content in (base, *overlays):
         for key, value in content.items():
             defaults.setdefault(key, []).append(value)
-    config = parser.get()
-    changes = {**typed_values(config, defaults), **_typed_leaves(config, base)}
+    paths = restored_paths(parser.get())
+    config = {**parser.get(), **paths}
+    changes = {**paths, **typed_values(config, defaults), **_typed_leaves(config, base)}
     for key, value in changes.items():
         parser[key] = value
     if changes:

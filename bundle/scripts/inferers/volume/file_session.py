@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...data.class_names import name_labels
 from ...data.mask_values import check_annotation
-from ...data.volume_reader import Volume, check_same_grid, read_volume
+from ...data.volume_reader import Volume, check_same_grid, on_grid_of, read_volume
 from ...files.bundle_root import BUNDLE_ROOT
 from ...networks.protocols import FeatureSource
 from ...transforms.result_files import write_result_files
@@ -287,6 +287,7 @@ class FileSession:
 
     def _read_label(self, path: str | Path) -> Volume:
         label = read_volume(path, is_label=True, image=self.grid.source, series_uid=self._volume.series_uid)
+        label = on_grid_of(self._volume, label)
         check_same_grid(self._volume, label)
         return label
 
