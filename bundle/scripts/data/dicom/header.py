@@ -153,7 +153,7 @@ def _starts_with_elements(path: Path) -> bool:
     return group in _FIRST_GROUPS and element <= _LAST_ELEMENT and (is_explicit or length <= _LONGEST_VALUE)
 
 
-def read_header(path: Path, **options: Any) -> Dataset:
+def read_header(path: Path, **options: Any) -> FileDataset:
     """Read a file up to its pixels; whatever is wrong with it becomes one ValueError."""
     with naming_file(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd but readable values; those that matter are checked
