@@ -18,6 +18,7 @@ import click
 import nibabel
 import numpy as np
 import pytest
+import typer
 from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 from PIL import Image
