@@ -123,9 +123,7 @@ UNTESTED = {
     "networks.semantic_guidance.released",
     "networks.stored_prompt",
     "own_name",
-    "transforms.result_files",
     "transforms.save_dicom_segmentation",
-    "transforms.source_grid",
     "version",
 }
 """Modules without a test file of their name; what they do is tested from outside."""

@@ -1,13 +1,18 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from torch import Tensor
 
 from scripts.transforms import ScaleIntensityBodyd, ScaleIntensityWindowd, body_range
+from scripts.transforms.intensity import volume_range
 
 
 @pytest.fixture
@@ -18,6 +23,18 @@ def body() -> Tensor:
     inside = (grid[:, None, None] ** 2 + grid[None, :, None] ** 2 < 0.5).expand(40, 40, 12)
     tissue = 300 + 600 * torch.rand(40, 40, 12, generator=generator)
     return torch.where(inside, tissue, 1 + 29 * torch.rand(40, 40, 12, generator=generator))[None]
+
+
+@pytest.fixture
+def ct() -> Tensor:
+    """A round body of fat, soft tissue, contrast medium and bone, with lungs, in air."""
+    generator = torch.Generator().manual_seed(0)
+    grid = torch.linspace(-1, 1, 40)
+    inside = (grid[:, None, None] ** 2 + grid[None, :, None] ** 2 < 0.5).expand(40, 40, 12)
+    tissues = torch.tensor([-850.0, -100, 40, 60, 180, 700])
+    chosen = tissues[torch.randint(len(tissues), inside.shape, generator=generator)]
+    noise = 12 * torch.randn(inside.shape, generator=generator)
+    return (torch.where(inside, chosen, -1000.0) + noise).clamp(-1024, 3071).round()[None]
 
 
 def scaled(volume: Tensor) -> Tensor:
@@ -92,6 +109,41 @@ def test_window_in_hounsfield_units() -> None:
     volume = torch.tensor([-1000.0, -150, 50, 250, 2000]).view(1, 5, 1, 1)
     result = ScaleIntensityWindowd("image", -150, 250)({"image": volume})["image"]
     torch.testing.assert_close(result.flatten(), torch.tensor([0, 0, 0.5, 1, 1]))
+
+
+def test_a_ct_gets_the_soft_tissue_window_and_its_crop_the_same(ct: Tensor, body: Tensor) -> None:
+    assert volume_range(ct) == (-150, 250)
+    assert torch.equal(scaled(ct), ScaleIntensityWindowd("image", -150, 250)({"image": ct})["image"])
+    assert torch.equal(scaled(ct[:, 4:30, 6:]), scaled(ct)[:, 4:30, 6:])  # a support may show another part of the body
+    assert volume_range(body) == body_range(body)
+    given = ScaleIntensityBodyd("image", window=(-1000, 1000))({"image": ct})["image"]
+    assert not torch.equal(given, scaled(ct))
+
+
+@pytest.mark.parametrize("window", [None, [-200.0, 300.0]])
+def test_reference_inference_scales_as_evaluation_does(
+    ct: Tensor, window: list[float] | None, bundle_root: Path, tmp_path: Path
+) -> None:
+    """Support and query of both pass the same transform; evaluation of CHAOS CT names the window that is found."""
+    nibabel.save(nibabel.Nifti1Image(ct[0].numpy().astype(np.int16), np.diag([1.0, 1, 3, 1])), tmp_path / "ct.nii.gz")
+    found = []
+    for names in (
+        ("train", "evaluate", "data/chaos_ct"),
+        ("train", "evaluate", "data/image_folder"),
+        ("inference", "inferers/reference"),
+    ):
+        parser = ConfigParser()
+        parser.read_config([str(bundle_root / "configs" / f"{name}.json") for name in names])
+        if window is not None:
+            parser["intensity_window"] = window
+        image: object = {"image": str(tmp_path / "ct.nii.gz")}
+        for transform in parser.get_parsed_content("volume_transforms"):
+            image = transform(image)
+        found.append(image["image"])  # type: ignore[index]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    low, high = window or (-150, 250)
+    assert torch.allclose(found[0].flip(1, 2).as_tensor(), ((ct - low) / (high - low)).clamp(0, 1))
 
 
 def test_arguments_are_checked() -> None:

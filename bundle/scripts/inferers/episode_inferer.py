@@ -26,7 +26,7 @@ class EpisodeInferer(Inferer):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.batch_size = batch_size
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         inputs: Tensor | dict[str, Tensor],
         network: Any,

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from monai.config.type_definitions import KeysCollection
 from monai.transforms.transform import MapTransform
+from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 from torch import Tensor
 
-from ..data.intensity_unit import check_window, without_padding
+from ..data.intensity_unit import SOFT_TISSUE_WINDOW, are_hounsfield_units, check_window, without_padding
 
-__all__ = ["ScaleIntensityBodyd", "ScaleIntensityWindowd", "body_range", "scale_to_unit"]
+__all__ = ["ScaleIntensityBodyd", "ScaleIntensityWindowd", "body_range", "scale_to_unit", "volume_range"]
 
 _MOST_VOXELS = 4_000_000  # a sample of this size tells the percentiles of larger volumes
 
@@ -36,9 +37,7 @@ def body_range(volume: Tensor, lower: float = 0.5, upper: float = 99.5) -> tuple
     Returns:
         The two intensities; equal when the volume is constant.
     """
-    values = volume.detach().cpu().numpy()
-    step = int(np.ceil((values.size / _MOST_VOXELS) ** (1 / values.ndim)))
-    values = without_padding(values[(slice(None, None, step),) * values.ndim].astype(np.float32).ravel())
+    values = _measured(volume)
     occupied = values[values > values.min()]
     if not occupied.size:
         return float(values[0]), float(values[0])
@@ -49,6 +48,17 @@ def body_range(volume: Tensor, lower: float = 0.5, upper: float = 99.5) -> tuple
     return (low, high) if high > low else (float(values.min()), high)
 
 
+def volume_range(volume: Tensor, lower: float = 0.5, upper: float = 99.5) -> tuple[float, float]:
+    """Intensities that become 0 and 1: the soft-tissue window in Hounsfield units, else those of ``body_range``.
+
+    Args:
+        volume: any shape, any numeric type.
+        lower: see ``body_range``.
+        upper: see ``body_range``.
+    """
+    return SOFT_TISSUE_WINDOW if are_hounsfield_units(_measured(volume)) else body_range(volume, lower, upper)
+
+
 def scale_to_unit(volume: Tensor, low: float, high: float) -> Tensor:
     """Map [low, high] to [0, 1] and clip; a range of no width gives zeros. Keeps the shape and the kind of tensor."""
     if high <= low:
@@ -57,14 +67,17 @@ def scale_to_unit(volume: Tensor, low: float, high: float) -> Tensor:
 
 
 class ScaleIntensityBodyd(MapTransform):
-    """Scale each volume by percentiles of its body: for MR and whatever has no fixed unit.
+    """Scale each volume: a CT by the soft-tissue window, MR and whatever has no fixed unit by percentiles of its body.
+
+    Support and query pass the same transform, in evaluation and in inference, so that a tissue has one brightness. That
+    a volume is a CT is told by its values (``are_hounsfield_units``), so a crop without any air may need the window.
 
     Args:
         keys: entries to scale; a whole volume each, never single slices.
         lower: percentile that becomes 0.
         upper: percentile that becomes 1.
         allow_missing_keys: see MONAI.
-        window: intensities that become 0 and 1 in every volume; None takes the percentiles.
+        window: intensities that become 0 and 1 in every volume; None finds them, see ``volume_range``.
     """
 
     def __init__(
@@ -87,7 +100,7 @@ class ScaleIntensityBodyd(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             volume = _finite_tensor(result[key], key)
-            low, high = self.window or body_range(volume, self.lower, self.upper)
+            low, high = self.window or volume_range(volume, self.lower, self.upper)
             result[key] = scale_to_unit(volume, low, high)
         return result
 
@@ -114,12 +127,19 @@ class ScaleIntensityWindowd(MapTransform):
         return result
 
 
-def _body_threshold(values: np.ndarray) -> float:
+def _body_threshold(values: NDArray[np.float32]) -> float:
     """Halfway between the means of Otsu's classes; his own threshold hugs the lower one where a gap lies between."""
     if values.min() == values.max():
         return float("-inf")
     bright = values > threshold_otsu(values)
     return float((values[bright].mean() + values[~bright].mean()) / 2)
+
+
+def _measured(volume: Tensor) -> NDArray[np.float32]:
+    """A sample of the values (N,) without padding."""
+    values = volume.detach().cpu().numpy()
+    step = int(np.ceil((values.size / _MOST_VOXELS) ** (1 / values.ndim)))
+    return without_padding(values[(slice(None, None, step),) * values.ndim].astype(np.float32).ravel())
 
 
 def _finite_tensor(volume: Any, key: Hashable) -> Tensor:

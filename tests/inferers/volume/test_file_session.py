@@ -62,6 +62,47 @@ def test_any_order_of_axes_gives_the_array_session_s_result(
     assert session.undo() == own
 
 
+@pytest.mark.parametrize("name", AFFINES)
+def test_the_first_file_says_along_which_axis_slices_run(
+    name: str, make_volume: Callable, make_segmenter: Callable, tmp_path: Path
+) -> None:
+    """A label painted on one sagittal slice: slices run from side to side, though they are thickest along another."""
+    image, label = make_volume()
+    affine, order, flips = AFFINES[name]
+
+    def in_file(volume: np.ndarray) -> np.ndarray:
+        """(Z, H, W) as the file has it."""
+        return np.flip(volume.transpose(2, 1, 0), flips).transpose(order)
+
+    column = 20  # through the disc that is called 1
+    annotation = np.full_like(label, 255)
+    annotation[:, :, column] = label[:, :, column]
+    for path, volume in (("v.nii.gz", image), ("a.nii.gz", annotation)):
+        nibabel.save(nibabel.Nifti1Image(in_file(volume), affine), tmp_path / path)
+    session = VolumeSession.open(tmp_path / "v.nii.gz", segmenter=make_segmenter(), parameters=PARAMETERS)
+    assert (session.slice_axis, session.num_slices) == (order.index(2), 9)
+    own = 63 - column if 0 in flips else column
+    assert session.annotate_file(tmp_path / "a.nii.gz") == [own]
+    assert (session.slice_axis, session.num_slices) == (order.index(0), 64)
+    assert session.annotated_slices == (own,)
+    array = VolumeSession(image, spacing=SPACING[::-1], segmenter=make_segmenter(), parameters=PARAMETERS, slice_axis=2)
+    array.annotate(column, label[:, :, column])
+    result = session.segment()
+    assert result.slice_axis == order.index(0)
+    assert np.array_equal(result.label, in_file(array.segment().label))
+    assert [each.state for each in result.slices if each.slice == own] == ["annotated"]
+
+    given = VolumeSession.open(
+        tmp_path / "v.nii.gz", segmenter=make_segmenter(), parameters=PARAMETERS, slice_axis=order.index(2)
+    )
+    with pytest.raises(ValueError, match=r"a\.nii\.gz is one pixel thin on 9 slices along axis 2"):
+        given.annotate_file(tmp_path / "a.nii.gz")
+    session.correct(own, np.take(in_file(label), own, order.index(0)))
+    nibabel.save(nibabel.Nifti1Image(in_file(np.where(label == 1, label, 0)), affine), tmp_path / "b.nii.gz")
+    session.annotate_file(tmp_path / "b.nii.gz", replace=True)
+    assert session.slice_axis == order.index(0), "later files don't change the axis"
+
+
 def test_what_does_not_fit_is_refused(make_volume: Callable, make_segmenter: Callable, tmp_path: Path) -> None:
     image, label = make_volume()
     affine = AFFINES["LPS"][0]

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
+from scripts.inferers.propagation import PropagationParameters
 from scripts.inferers.volume.files import segment_files
+from scripts.inferers.volume.session import VolumeSession
 
 AFFINE = np.array([[0, 0, 2.0, 1], [-2.0, 0, 0, 5], [0, 6.0, 0, -3], [0, 0, 0, 1]])  # axes to the back, head and right
 NOT_NEEDED = ("monai", "ignite", "timm", "transformers", "skimage", "matplotlib", "SimpleITK", "highdicom")
@@ -54,6 +57,31 @@ def features(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def run_workflow(bundle_root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run the inference workflow on a case, with further keys."""
+
+    def run(case: Case, output_dir: Path, **options: Any) -> None:
+        monkeypatch.chdir(bundle_root)
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        handler = signal.getsignal(signal.SIGTERM)
+        workflow = ConfigWorkflow(
+            config_file=["configs/inference.json", "configs/inferers/propagation.json"],
+            logging_file=False,
+            image=str(case.image),
+            annotation=str(case.annotation),
+            output_dir=str(output_dir),
+            **options,
+        )
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+        signal.signal(signal.SIGTERM, handler)
+
+    return run
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Files by name; of NIfTI what is compressed, as gzip notes the time."""
     found = {}
@@ -64,25 +92,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_equals_the_workflow_bit_for_bit(
-    case: Case, features: Path, bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case, features: Path, run_workflow: Callable[..., None], tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(bundle_root)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    handler = signal.getsignal(signal.SIGTERM)
     options = {"image_size": 160, "save_probability": True, "class_names": ["large", "small"]}
-    workflow = ConfigWorkflow(
-        config_file=["configs/inference.json", "configs/inferers/propagation.json"],
-        logging_file=False,
-        image=str(case.image),
-        annotation=str(case.annotation),
-        output_dir=str(tmp_path / "workflow"),
-        **options,
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    signal.signal(signal.SIGTERM, handler)
+    run_workflow(case, tmp_path / "workflow", **options)
     result = segment_files(
         str(case.image), str(case.annotation), tmp_path / "direct", feature_cache_dir=features, **options
     )
@@ -101,6 +114,28 @@ def test_equals_the_workflow_bit_for_bit(
     assert states[4, 3] == "annotated"
     assert {state for (index, _), state in states.items() if index != 4} <= {"predicted", "absent"}
     assert all(each.confidence < 1 for each in result.slices if each.state == "absent")
+
+
+def test_a_sagittal_annotation_equals_the_workflow(
+    case: Case, run_workflow: Callable[..., None], tmp_path: Path
+) -> None:
+    """The second ellipsoid on the sagittal slice through its middle: all three ways choose that axis."""
+    label = np.asarray(nibabel.load(case.annotation).dataobj)
+    rows, slices, columns = np.meshgrid(*map(np.arange, label.shape), indexing="ij")
+    inside = ((rows - 29) / 6) ** 2 + ((columns - 16) / 7) ** 2 + ((slices - 4) / 4.5) ** 2 < 1
+    painted = np.where(rows == 29, 7 * inside, 0).astype(np.uint8)
+    sagittal = Case(case.image, tmp_path / "sagittal.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(painted, AFFINE), sagittal.annotation)
+    run_workflow(sagittal, tmp_path / "workflow", image_size=160)
+    result = segment_files(*sagittal, tmp_path / "direct", image_size=160, feature_cache_dir=tmp_path)
+    assert contents(tmp_path / "direct") == contents(tmp_path / "workflow")
+    assert result.slice_axis == 0
+    assert {each.slice for each in result.slices} == set(range(40))
+    assert [each.slice for each in result.slices if each.state == "annotated"] == [29]
+    session = VolumeSession.open(case.image, parameters=PropagationParameters(image_size=160), cache_dir=tmp_path)
+    assert session.annotate_file(sagittal.annotation) == [29]
+    session.segment().write(tmp_path / "session")
+    assert contents(tmp_path / "session") == contents(tmp_path / "workflow")
 
 
 def test_what_is_imported_for_a_whole_call(case: Case, features: Path, bundle_root: Path, tmp_path: Path) -> None:
