@@ -25,8 +25,8 @@ CHANNELS = {
     "hrnet_w18_small": (128, 256, 512, 1024),
     "deit_tiny_patch16_224": (192, 192, 192, 192),
 }
-BIG = ("swinv2_tiny_window8_256", "maxvit_tiny_tf_224", "vit_small_patch16_dinov3", "convnext_tiny")
-"""Families whose like is among the others, in the slow part."""
+BIG = ("fastvit_t8", "swinv2_tiny_window8_256", "maxvit_tiny_tf_224", "vit_small_patch16_dinov3", "convnext_tiny")
+"""Tested in the slow part."""
 SIZES = ((224, 224), (256, 256), (400, 400), (200, 330))
 
 

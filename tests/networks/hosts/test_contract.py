@@ -179,6 +179,7 @@ def test_gradients_reach_what_learns_and_nothing_frozen(case: Any) -> None:
     assert all(value.grad is None for name, value in segmenter.named_parameters() if name not in learning)
 
 
+@pytest.mark.slow  # every host's own test has it too, on smaller maps
 def test_torchscript(case: Any) -> None:
     segmenter, text, _ = case
     host = segmenter.eval().host
