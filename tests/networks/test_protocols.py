@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from scripts.networks.backbones import timm_backbone
 from scripts.networks.feature_extractor import FeatureExtractor
 from scripts.networks.hosts import Prototype
-from scripts.networks.protocols import Backbone, FeatureSource, Refinement
+from scripts.networks.protocols import Backbone, FeatureSource, Refinement, TunedSegmenter
 from scripts.networks.refinement import ColourCut
 from scripts.networks.segmenter import IMAGE, Segmenter
 
@@ -84,6 +84,7 @@ def make_segmenter(refinement: Refinement | None = None) -> Segmenter:
         (Backbone, lambda: timm_backbone("resnet18", pretrained=False)),
         (Refinement, ColourCut),
         (FeatureSource, make_segmenter),
+        (TunedSegmenter, make_segmenter),
     ],
 )
 def test_what_ships_keeps_to_it(protocol: Any, make: Any) -> None:
@@ -117,6 +118,11 @@ def test_a_refined_prompt_needs_a_segmenter_that_refines() -> None:
 
 
 def test_an_adaptation_sees_host_and_features() -> None:
-    source: FeatureSource = make_segmenter()
+    source: TunedSegmenter = make_segmenter()
     assert set(source.features(torch.rand(1, 3, 64, 64))) == set(source.host.levels)
     assert IMAGE not in source.host.levels
+
+
+def test_what_has_features_is_told_from_a_function_of_images() -> None:
+    assert isinstance(make_segmenter(), FeatureSource)
+    assert not isinstance(Pyramid(), FeatureSource)

@@ -25,10 +25,14 @@ CHANNELS = {
     "hrnet_w18_small": (128, 256, 512, 1024),
     "deit_tiny_patch16_224": (192, 192, 192, 192),
 }
+BIG = ("fastvit_t8", "swinv2_tiny_window8_256", "maxvit_tiny_tf_224", "vit_small_patch16_dinov3", "convnext_tiny")
+"""Tested in the slow part."""
 SIZES = ((224, 224), (256, 256), (400, 400), (200, 330))
 
 
-@pytest.fixture(scope="module", params=list(CHANNELS))
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in BIG else ()) for name in CHANNELS]
+)
 def network(request: pytest.FixtureRequest) -> TimmBackbone:
     torch.manual_seed(0)
     return timm_backbone(request.param, pretrained=False)

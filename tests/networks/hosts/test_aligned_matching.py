@@ -190,3 +190,12 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_missing_level_is_named() -> None:
     with pytest.raises(ValueError, match="c5"):
         AlignedMatching({"c3": 6, "c4": 10}, **SMALL)
+
+
+def test_torchscript(make_network: Any, make_episode: Any) -> None:
+    network = make_network(AlignedMatching(**SMALL)).eval()
+    query, support, masks = make_episode(2, 2)
+    with torch.no_grad():
+        expected = network(query, support, masks[:, :2])
+        found = torch.jit.script(network)(query, support, masks[:, :2])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

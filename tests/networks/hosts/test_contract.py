@@ -73,7 +73,7 @@ def episode(batch: int, shots: int, size: tuple[int, int] = (128, 128)) -> tuple
     label = torch.zeros(batch, shots + 1, 1, height, width)
     for b in range(batch):
         for k in range(shots + 1):
-            row, column = 16 * (b + k % 2), 16 * ((k + 1) % 2)
+            row, column = 16 * (b + k % 2), 16 * (k % 2)  # one in the corner: coarse hosts read few other places
             label[b, k, :, row : row + height // 2, column : column + width // 2] = 1
     image = 0.2 * torch.rand(batch, shots + 1, 3, height, width, generator=generator)
     image = image + label * torch.tensor([0.7, 0.2, 0.4]).view(3, 1, 1) + 0.1
@@ -98,7 +98,7 @@ def embedding(text: bool, batch: int) -> Tensor | None:
     return torch.randn(batch, 1, TEXT_DIM, generator=torch.Generator().manual_seed(1)) if text else None
 
 
-@pytest.mark.parametrize("shots", [1, 5])
+@pytest.mark.parametrize("shots", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_batch_of_two_is_two_of_one(case: Any, shots: int) -> None:
     segmenter, text, _ = case
     segmenter.eval()
@@ -175,10 +175,11 @@ def test_gradients_reach_what_learns_and_nothing_frozen(case: Any) -> None:
     EpisodeLoss()(terms, query_label).backward()
     reached = {name for name, value in learning.items() if value.grad is not None and bool((value.grad != 0).any())}
     assert all(bool(value.grad.isfinite().all()) for value in learning.values() if value.grad is not None)
-    assert len(reached) >= len(learning) / 2, sorted(set(learning) - reached)
+    assert set(learning) - reached == set()
     assert all(value.grad is None for name, value in segmenter.named_parameters() if name not in learning)
 
 
+@pytest.mark.slow  # every host's own test has it too, on smaller maps
 def test_torchscript(case: Any) -> None:
     segmenter, text, _ = case
     host = segmenter.eval().host
