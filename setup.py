@@ -1,5 +1,5 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""What pyproject.toml can't say: the bundle's ``scripts`` are the package ``segprompt``, its version is the bundle's."""
+"""What pyproject.toml can't say: ``bundle/scripts`` is the package ``segprompt``, its version is the bundle's."""
 
 import json
 from pathlib import Path

@@ -39,24 +39,11 @@ INNER_ROOMS = {
 UPWARD: set[tuple[str, str]] = set()
 """Arrows, from module to module, that are still to be mended."""
 
-CIRCLES = [
-    {
-        "networks.adaptation",
-        "networks.adaptation.augmented_support",
-        "networks.adaptation.base",
-        "networks.adaptation.self_matching",
-        "networks.segmenter",
-    },
-]
+CIRCLES: list[set[str]] = []
 """Circles that are still to be mended."""
 
 MOST_LINES = 300
-LONG = {
-    "networks.backbones.timm_networks": "still to be taken apart",
-    "networks.hosts.aligned_matching": "still to be taken apart",
-    "networks.hosts.ifa": "still to be taken apart",
-    "networks.segmenter": "still to be taken apart",
-}
+LONG: dict[str, str] = {}
 """Modules of more lines than `MOST_LINES`, and why."""
 
 UNTESTED = {

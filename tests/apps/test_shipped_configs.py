@@ -10,8 +10,14 @@ from scripts.apps.startup.config_check import unknown_ids
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
 WORKFLOWS = {
-    "training": (["train.json"], ["hosts", "backbones", "text", "data", "refinement", "adaptation", "recipes"]),
-    "evaluating": (["train.json", "evaluate.json"], ["hosts", "backbones", "text", "data", "refinement", "adaptation"]),
+    "training": (
+        ["train.json"],
+        ["hosts", "backbones", "language", "text", "data", "refinement", "adaptation", "recipes"],
+    ),
+    "evaluating": (
+        ["train.json", "evaluate.json"],
+        ["hosts", "backbones", "language", "text", "data", "refinement", "adaptation"],
+    ),
     "inference": (["inference.json"], ["hosts", "backbones", "text", "inferers", "refinement", "adaptation"]),
 }
 

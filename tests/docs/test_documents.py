@@ -14,21 +14,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import nibabel
 import numpy as np
 import pytest
+import typer
 from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 from PIL import Image
 
 from scripts.apps.startup.config_check import unknown_ids
+from scripts.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundle"
 CONFIGS = BUNDLE / "configs"
 OWN = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
 DOCUMENTS = [*OWN, *sorted(BUNDLE.glob("docs/**/*.md"))]
-OVERLAY_FOLDERS = ("adaptation", "backbones", "data", "hosts", "inferers", "recipes", "refinement", "text")
+OVERLAY_FOLDERS = ("adaptation", "backbones", "data", "hosts", "inferers", "language", "recipes", "refinement", "text")
 LANGUAGES = ("bash", "json", "python", "text")
 LARGEST_IMAGE = 300_000  # bytes
 SHAPE = (48, 40, 5)
@@ -194,7 +197,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_is_possible(command: Command, tmp_path: Path) -> None:
+def test_command_is_possible(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [word for word in command.words if not _ASSIGNMENT.fullmatch(word)]
     if words[0] == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -203,6 +206,10 @@ def test_command_is_possible(command: Command, tmp_path: Path) -> None:
         assert (ROOT / words[1]).is_dir()
     elif words[0] == "source":
         assert words[1] == ".venv/bin/activate"
+    elif words[:2] == ["pip", "install"]:
+        assert set(re.findall(r"\w+", "".join(re.findall(r"\[(.*?)\]", words[2])))) <= extras()
+    elif words[0] == "segprompt":
+        check_own_command(words[1:], tmp_path, monkeypatch)
     elif words[:3] == ["python", "-m", "monai.bundle"]:
         check_bundle_command(command, tmp_path)
     else:
@@ -211,6 +218,35 @@ def test_command_is_possible(command: Command, tmp_path: Path) -> None:
         assert script is not None, words[1]
         for option in (word for word in words if word.startswith("--")):
             assert f'"{option}"' in script.read_text() or option == "--json", f"{words[1]} has no {option}"
+
+
+def extras() -> set[str]:
+    """Names of what the package can be installed with."""
+    text = (ROOT / "pyproject.toml").read_text()
+    section = re.search(r"^\[project\.optional-dependencies\]\n(.*?)(?=^\[)", text, re.MULTILINE | re.DOTALL)
+    assert section
+    return set(re.findall(r"^(\w+) = \[", section[1], re.MULTILINE))
+
+
+def check_own_command(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command read its words, in a folder where every file that they name is there."""
+    for word in words[1:]:
+        if word.endswith(".nii.gz"):
+            (folder / word).touch()
+    monkeypatch.chdir(folder)
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    command = group.commands[words[0]]
+    with command.make_context(words[0], list(words[1:])) as context:
+        further = context.params.get("further_keys") or ()
+    assert not further, f"segprompt {words[0]} has no {further}"
+
+
+def test_an_error_in_an_own_command_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError, match="slice_axes"):
+        check_own_command(["segment", "V.nii.gz", "A.nii.gz", "--slice_axes", "0"], tmp_path, monkeypatch)
+    with pytest.raises(KeyError, match="segmnt"):
+        check_own_command(["segmnt", "V.nii.gz"], tmp_path, monkeypatch)
 
 
 def check_bundle_command(command: Command, folder: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from scripts.networks.backbones import TimmBackbone, efficientnet_lite2, timm_backbone
 from scripts.networks.feature_extractor import FeatureExtractor
 from scripts.networks.hosts.base import Host
-from scripts.networks.segmenter import IMAGE, Prompt, Segmenter, map_tensors
+from scripts.networks.segmenter import IMAGE, Segmenter
 
 
 class MeanContext(NamedTuple):
@@ -215,14 +215,6 @@ def test_half_precision_state_loads(segmenter: Segmenter) -> None:
     after = segmenter(image, support_image, support_label)
     assert next(segmenter.parameters()).dtype == torch.float32
     assert (after - before).abs().max() < 0.02 * before.abs().max()
-
-
-def test_prompt_moves_and_expands() -> None:
-    prompt = Prompt(MeanContext(torch.ones(1, 3)), {"a": [torch.zeros(1, 2)]})
-    assert prompt.expand(4).host.prototype.shape == (4, 3)
-    assert prompt.to(torch.float64).refinement["a"][0].dtype == torch.float64
-    assert isinstance(prompt.expand(4).host, MeanContext)
-    assert map_tensors(lambda tensor: tensor, {"a": 1}) == {"a": 1}
 
 
 def test_errors(segmenter: Segmenter) -> None:

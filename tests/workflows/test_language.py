@@ -102,6 +102,15 @@ def test_features_are_cached_once(run_workflow: Run, small: dict[str, Any], weig
     assert files == before
 
 
+def test_examples_beside_sentences(run_workflow: Run, small: dict[str, Any], weights: Path, tmp_path: Path) -> None:
+    chosen = {**small, **settings("clipseg", weights), "use_examples": True, "encode_transforms": []}
+    workflow = run_workflow(
+        "train.json", "language/clipseg.json", run_id="training", output_dir=str(tmp_path), **chosen
+    )
+    assert workflow.parser.get_parsed_content("network").use_examples
+    assert (tmp_path / "checkpoints" / "best.pt").is_file()
+
+
 @pytest.mark.parametrize(
     ("overlays", "told"),
     [

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..files.listing import visible_files, visible_folders, without_results
 from ..files.natural_order import natural_key
+from ..files.writable import require_writable
 from .dicom.series import dicom_files
 from .items import Item
-from .volume_reader import is_nifti_name, require_volume, volume_stem
+from .volume_reader import is_volume_name, require_volume, volume_stem
 
 __all__ = ["inference_items", "require_items"]
 
@@ -55,15 +56,19 @@ def inference_items(
     return [{**item, "series_uid": series_uid} for item in items] if series_uid else items
 
 
-def require_items(items: Sequence[Item], *, needs_annotation: bool = False) -> None:
+def require_items(
+    items: Sequence[Item], *, needs_annotation: bool = False, output_dir: str | Path | None = None
+) -> None:
     """Refuse to start without anything to segment.
 
     Args:
         items: from ``inference_items``.
         needs_annotation: whether every item must bring annotated slices of its own.
+        output_dir: folder of the results, which is tried by writing there; None tries nothing.
 
     Raises:
         ValueError: saying which key is to be given.
+        OSError: when a result can't be written.
     """
     if not items:
         raise ValueError(
@@ -75,6 +80,8 @@ def require_items(items: Sequence[Item], *, needs_annotation: bool = False) -> N
             "no annotation given: name a label map of the image's grid, in which one or a few slices are annotated, "
             "with --annotation FILE; or take configs/inferers/reference.json to segment from other cases"
         )
+    if output_dir is not None:
+        require_writable(output_dir, [f"{volume_stem(item['image'])}_seg.nii.gz" for item in items])
 
 
 def _as_list(value: Paths) -> list[str]:
@@ -86,7 +93,7 @@ def _as_list(value: Paths) -> list[str]:
 def _volumes_in(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"dataset_dir {folder} does not exist")
-    volumes = [path for path in visible_files(folder) if is_nifti_name(path)]
+    volumes = [path for path in visible_files(folder) if is_volume_name(path)]
     volumes += [path for path in visible_folders(folder) if dicom_files(path)]
     volumes, results = without_results(volumes, [volume_stem(path) for path in volumes])
     if results:

@@ -19,7 +19,7 @@ from .dicom.label_stack import is_label_stack
 from .mask_values import MIDDLE, NUM_VALUES, UnknownLabelError, foreground_values, is_one_class, shade_values
 from .picture_reader import picture_size, read_index
 from .readers.mask_index import MaskIndex, count_values
-from .volume_reader import check_same_grid, is_volume_file, read_volume
+from .volume_reader import check_same_grid, is_volume_file, on_grid_of, read_volume
 
 __all__ = [
     "Item",
@@ -134,7 +134,9 @@ def volume_item(
     """
     volume = read_volume(label, is_label=True, image=image, series_uid=series_uid)
     if not is_label_stack(label):  # pictures are read on the grid of the image's series
-        check_same_grid(read_volume(image, series_uid=series_uid), volume)
+        own = read_volume(image, series_uid=series_uid)
+        volume = on_grid_of(own, volume)
+        check_same_grid(own, volume)
     if series_uid is not None:
         extra["series_uid"] = series_uid
     slices = np.moveaxis(volume.array, 2, 0).reshape(volume.array.shape[2], -1)

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
+from ..labels import IGNORED
+
 __all__ = [
     "MIDDLE",
     "NUM_VALUES",
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 NUM_VALUES = 256
-_UNSET = 255  # ignored in a label map, not annotated in an annotation, foreground in a mask of 0 and 255
+_UNSET = IGNORED  # ignored in a label map, not annotated in an annotation, foreground in a mask of 0 and 255
 MIDDLE = 128
 _LOSSY = (".jpg", ".jpeg")
 _NOISE = 0.1  # of the foreground: a mask of 0, 1 and 255 with more ones than that is a label map with ignored pixels

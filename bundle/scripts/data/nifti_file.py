@@ -119,4 +119,4 @@ def _image_of(stream: IO[bytes], path: Path) -> Any:
     kind = next((image for size, image in _SIZES.items() if size in sizes), None)
     if kind is None:
         raise ValueError(f"it starts with {head!r}, which no NIfTI header does, gzip-packed or not")
-    return kind.from_stream(stream)
+    return kind.from_stream(cast(io.IOBase, stream))

@@ -18,6 +18,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from .itk_file import ITK_SUFFIXES, is_itk_name, lay_onto, read_itk
 from .nifti_file import channel_of, read_nifti
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ __all__ = [
     "is_dicom_source",
     "is_nifti_name",
     "is_volume_file",
+    "is_volume_name",
     "load_volume",
+    "on_grid_of",
     "read_volume",
     "require_volume",
     "volume_stem",
@@ -42,6 +45,7 @@ CANONICAL_AXES = "LPS"
 GRID_TOLERANCE = 0.1  # of the smallest voxel side
 _SMALLEST_VOXEL = 1e-12  # cubic mm
 _SUFFIXES = (".nii", ".nii.gz")
+_CROPPED = ".seg.nrrd"
 _DISAGREEMENT = 1.0  # mm
 _ROUNDING = 1e-3
 
@@ -53,12 +57,17 @@ def is_nifti_name(path: str | Path) -> bool:
 
 def is_dicom_source(path: str | Path) -> bool:
     """Whether this is a folder (of a DICOM series) or a DICOM file, and no NIfTI file."""
-    return not is_nifti_name(path) and _is_dicom_path(path)
+    return not is_volume_name(path) and _is_dicom_path(path)
+
+
+def is_volume_name(path: str | Path) -> bool:
+    """Whether the name is that of a volume in one file: NIfTI, NRRD or MetaImage."""
+    return is_nifti_name(path) or is_itk_name(path)
 
 
 def is_volume_file(path: str | Path) -> bool:
-    """Whether this is a volume: a NIfTI file by its name, a folder (of a DICOM series), or a DICOM file."""
-    return is_nifti_name(path) or _is_dicom_path(path)
+    """Whether this is a volume: by its name NIfTI, NRRD or MetaImage, a folder (of a DICOM series), or a DICOM file."""
+    return is_volume_name(path) or _is_dicom_path(path)
 
 
 def require_volume(key: str, path: str | Path) -> None:
@@ -66,13 +75,13 @@ def require_volume(key: str, path: str | Path) -> None:
     if not Path(path).exists():
         raise FileNotFoundError(f"{key} {path} does not exist")
     if not is_volume_file(path):
-        raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM")
+        raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM, NRRD or MetaImage")
 
 
 def volume_stem(path: str | Path) -> str:
     """File name without ``.nii``, ``.nii.gz`` or the suffix of DICOM files; name of a folder."""
     path = Path(path).absolute()
-    for suffix in (".nii.gz", ".nii"):
+    for suffix in (".nii.gz", ".nii", ".seg.nrrd", *ITK_SUFFIXES):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     from .dicom.header import has_dicom_name
@@ -141,7 +150,10 @@ def read_volume(
     """
     path = Path(path)
     uid: str | None = None
-    if not is_dicom_source(path):
+    if is_itk_name(path):
+        stored, affine = read_itk(path)
+        array: NDArray[Any] = np.ascontiguousarray(stored, dtype=np.float32)
+    elif not is_dicom_source(path):
         array, affine = _read_nifti(path, channel)
     elif is_label:
         array, affine, uid = _read_dicom_label(path, image, series_uid)
@@ -168,6 +180,18 @@ def load_volume(
         (1, X, Y, Z) with the affine of the canonical grid; float32, or uint8 for a label map.
     """
     return read_volume(path, is_label=is_label, image=image, series_uid=series_uid).as_meta_tensor()
+
+
+def on_grid_of(image: Volume, label: Volume) -> Volume:
+    """A label map of 3D Slicer (``.seg.nrrd``), which ends at its segments, on the grid of its image; others as is.
+
+    Raises:
+        ValueError: where its voxels don't lie on the image's, see `lay_onto`.
+    """
+    if not label.source.lower().endswith(_CROPPED) or label.array.shape == image.array.shape:
+        return label
+    array = lay_onto(label.array, label.affine, image.array.shape, image.affine, Path(label.source))
+    return label._replace(array=array, affine=image.affine)
 
 
 def check_same_grid(image: Volume, label: Volume, *, tolerance: float = GRID_TOLERANCE) -> None:
@@ -288,5 +312,8 @@ def _as_label(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     if len(wrong):
         shown = ", ".join(f"{value:.7g}" for value in wrong[:5].tolist())
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ValueError(f"{path} has the label values {shown}{more}; expected whole numbers from 0 to 255")
+        raise ValueError(
+            f"{path} has the label values {shown}{more}; expected whole numbers from 0 to 255, as an annotation or "
+            "label map has"
+        )
     return np.round(array).astype(np.uint8)

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _PARTIAL = ".partial-"
+_LONGEST_NAME = 255  # bytes
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -135,8 +136,15 @@ def remove_partial_files(path: str | os.PathLike[str]) -> None:
 
 
 def partial_path(target: Path) -> Path:
-    """A new name beside ``target``, for a file or folder that takes its place when it is whole."""
-    return target.with_name(f"{_PARTIAL}{secrets.token_hex(4)}-{target.name}")
+    """A new name beside ``target``, for a file or folder that takes its place when it is whole.
+
+    Where the target's name is near the file system's limit the partial one keeps only its end.
+    """
+    start = f"{_PARTIAL}{secrets.token_hex(4)}-"
+    name = target.name
+    while len(os.fsencode(start + name)) > _LONGEST_NAME >= len(os.fsencode(target.name)):
+        name = name[1:]
+    return target.with_name(start + name)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ class Backbone(Protocol):
 class Refinement(Protocol):
     """Better logits from a host's, with the image they belong to."""
 
-    logit_size: tuple[int, int] | None
-    """where it wants the host's logits, resized by the host's own rule; None for the host's grid."""
+    logit_size: tuple[int, int] | None = None
+    """where it wants the host's logits, resized by the host's own rule; None, or no such attribute: the host's grid."""
 
     def encode(self, support_image: Tensor, support_label: Tensor) -> Any:
         """Describe the support: (B, K, 3, H, W) and (B, K, 1, H', W') -> a NamedTuple of tensors, B in front."""

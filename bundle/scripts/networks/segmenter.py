@@ -34,7 +34,7 @@ class Segmenter(nn.Module):
         host: the few-shot network; it sees features and masks, never images.
         refinement: called as ``refinement(logits, image, prompt)`` after the host, with
             ``prompt = refinement.encode(support_image, support_label)`` and the logits at ``refinement.logit_size``
-            (None: at the host's grid); None leaves the host's logits as they are.
+            (None or no such attribute: at the host's grid); None leaves the host's logits as they are.
         adaptation: tunes the host to the support set in ``encode_prompt``, in evaluation mode; the prompt holds the
             tuned values, the host's own stay as they are. None for none.
     """
@@ -138,7 +138,8 @@ class Segmenter(nn.Module):
             (B, 2, H, W) logits, background first.
 
         Raises:
-            ValueError: for a prompt of another number of episodes, or a refinement without images.
+            ValueError: for a prompt of another number of episodes, a refinement without images, or a refined prompt in
+                a segmenter without refinement.
         """
         features = self.features(image) if isinstance(image, Tensor) else image
         batch_size = next(iter(features.values())).shape[0]
@@ -154,9 +155,11 @@ class Segmenter(nn.Module):
         logits = with_parameters(self.host, prompt.adapted or {}, lambda host: host.decode(levels, prompt.host))
         align_corners = self.align_corners
         if prompt.refinement is not None:
+            if self.refinement is None:
+                raise ValueError("the prompt was encoded with a refinement, which this segmenter lacks: encode it anew")
             if IMAGE not in features:
                 raise ValueError(f"the refinement needs the images beside their features, under {IMAGE!r}")
-            logits = resize_logits(logits, self.refinement.logit_size, align_corners)
+            logits = resize_logits(logits, getattr(self.refinement, "logit_size", None), align_corners)
             logits, align_corners = self.refinement(logits, features[IMAGE], prompt.refinement), False
         if output_size is None and isinstance(image, Tensor):
             output_size = (image.shape[2], image.shape[3])
@@ -194,7 +197,10 @@ class Segmenter(nn.Module):
 
         if not torch.jit.is_scripting():
             if query_label is not None:
-                return self._training_terms(features, support_features, support_label, text_embedding, query_label)
+                terms: Any = self._training_terms(
+                    features, support_features, support_label, text_embedding, query_label
+                )
+                return terms  # type: ignore[no-any-return]  # TorchScript wants one type of result
             prompt = self._encode(SupportSet(support_features, support_label, text_embedding), adapts=False)
             return self.segment(features, prompt, size)
 

@@ -55,4 +55,4 @@ class StoredPrompt(nn.Module):
         for name in ("values", "label"):
             if prefix + name in state_dict:
                 setattr(self, name, getattr(self, name).new_zeros(state_dict[prefix + name].shape))
-        super()._load_from_state_dict(state_dict, prefix, *arguments)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -11,7 +11,7 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from ..data.mask_values import check_annotation
-from ..data.volume_reader import GRID_TOLERANCE, Volume, check_same_grid, read_volume
+from ..data.volume_reader import GRID_TOLERANCE, Volume, check_same_grid, on_grid_of, read_volume
 
 __all__ = ["LoadVolumed", "volume_slice"]
 
@@ -56,6 +56,7 @@ class LoadVolumed(MapTransform):
             if key == image_key:
                 image = volume
             elif image is not None:
+                volume = on_grid_of(image, volume)
                 check_same_grid(image, volume, tolerance=self.grid_tolerance)
             if key == _ANNOTATION:
                 check_annotation(volume.array, volume.source)

@@ -47,7 +47,7 @@ class SaveResultd(MapTransform):
         class_names: Sequence[str] = (),
     ) -> None:
         super().__init__(keys)
-        self.output_dir = Path(output_dir)
+        self.output_dir = Path(output_dir).expanduser()
         self.image_key = image_key
         self.class_names = list(class_names)
 

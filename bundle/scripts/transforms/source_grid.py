@@ -11,6 +11,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from ..data.itk_file import is_itk_name, read_itk
 from ..data.nifti_file import read_nifti_header
 from ..data.volume_reader import CANONICAL_AXES, is_dicom_source
 
@@ -78,5 +79,8 @@ def read_source_grid(source: str | Path, series_uid: str | None = None) -> Sourc
 
         series = find_series(source, series_uid)
         return SourceGrid(source, series.shape, series.affine, nibabel.Nifti1Image, series=series)
+    if is_itk_name(source):
+        array, affine = read_itk(Path(source))
+        return SourceGrid(source, (array.shape[0], array.shape[1], array.shape[2]), affine, nibabel.Nifti1Image)
     reference = read_nifti_header(Path(source))
     return SourceGrid(source, reference.shape[:3], reference.affine, type(reference), reference.header)

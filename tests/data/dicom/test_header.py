@@ -10,6 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
+from pydicom.uid import (
+    BasicTextSRStorage,
+    CTImageStorage,
+    MRImageStorage,
+    RawDataStorage,
+    RealWorldValueMappingStorage,
+    RTDoseStorage,
+)
 
 from scripts.data.dicom.header import has_dicom_name, is_dicom_file, naming_file, read_image_header
 from scripts.data.volume_reader import read_volume
@@ -76,3 +84,55 @@ def test_errors_name_the_file_once() -> None:
         raise RuntimeError("odd")
     with pytest.raises(ValueError, match=r"^a\.dcm has no x$"), naming_file(Path("a.dcm")):
         raise ValueError("a.dcm has no x")
+
+
+def without_prefix(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[132:])
+
+
+def without_meta(path: Path) -> None:
+    """A bare data set in the encoding of its file, as archives of the nineties hold it."""
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"\x08\x00", 132 + 12 + content[140]) :])
+
+
+@pytest.mark.parametrize("strip", [without_prefix, without_meta])
+@pytest.mark.parametrize("name", ["IM{}.DCM", "IM{}"])
+def test_files_that_lost_their_prefix(tmp_path: Path, strip: Callable[[Path], None], name: str) -> None:
+    stored = stored_volume()
+    for path in write_series(tmp_path, stored, names=[name.format(z) for z in range(SLICES)]):
+        strip(path)
+    (tmp_path / "README").write_text("no element of any group")
+    np.testing.assert_array_equal(read_volume(tmp_path).array, stored)
+
+
+# SOP class, modality, whether it keeps its pixels -> whether it is an image.
+OBJECTS = [
+    (CTImageStorage, "SR", True, True),  # the class decides
+    (MRImageStorage, "OT", True, True),
+    (BasicTextSRStorage, "CT", True, False),
+    (RawDataStorage, "CT", False, False),
+    (RealWorldValueMappingStorage, "MR", False, False),
+    (RTDoseStorage, "CT", True, False),
+    ("1.3.12.2.1107.5.9.1", "CT", False, False),  # a vendor's own class
+    ("1.3.12.2.1107.5.9.1", "CT", True, True),
+]
+
+
+@pytest.mark.parametrize(("sop_class", "modality", "has_pixels", "is_image"), OBJECTS, ids=str)
+def test_the_class_decides_what_is_an_image(
+    tmp_path: Path, sop_class: str, modality: str, has_pixels: bool, is_image: bool
+) -> None:
+    def edit(dataset: FileDataset, z: int) -> None:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+        dataset.Modality, dataset.SeriesInstanceUID = modality, "1.2.3"
+        for name in () if has_pixels else ("PixelData", "Rows", "Columns", "ImagePositionPatient"):
+            delattr(dataset, name)
+
+    (path,) = write_series(tmp_path / "one", stored_volume(slices=1), edit=edit)
+    assert (read_image_header(path) is not None) is is_image
+    if not is_image:
+        stored = stored_volume()
+        write_series(tmp_path / "cd", stored)
+        path.rename(tmp_path / "cd" / "other.dcm")
+        np.testing.assert_array_equal(read_volume(tmp_path / "cd").array, stored)

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 import torch
 from pydicom.dataset import FileDataset
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
+from pydicom.uid import BasicTextSRStorage, JPEG2000Lossless, JPEGLosslessSV1
 
 from scripts.data.dicom.series import find_series
 from scripts.data.volume_reader import load_volume
@@ -156,7 +156,7 @@ def test_files_that_are_no_slices_are_left_out(tmp_path: Path) -> None:
     (tmp_path / ".hidden.dcm").write_text("no image")
 
     def edit(dataset: FileDataset, z: int) -> None:
-        dataset.Modality = "SR"
+        dataset.Modality, dataset.SOPClassUID = "SR", BasicTextSRStorage
 
     write_series(tmp_path, stored[:, :, :1], names=["report.dcm"], edit=edit)
     np.testing.assert_array_equal(load_volume(tmp_path)[0].numpy(), stored)

@@ -142,7 +142,11 @@ def check_adapter(case: Case) -> None:
     out = adapter(x)
     case.compare({"out": out}, tolerance=1e-5)
     loss = (out * case.take("grad_out_weight")).mean()
-    case.compare({"grad_x": torch.autograd.grad(loss, x)[0]}, tolerance=1e-3)
+    parameters = dict(adapter.named_parameters())
+    wanted = {"grad_x": x} | {
+        name: parameters[name.removeprefix("gradw_")] for name in case.tensors if name.startswith("gradw_")
+    }
+    case.compare(dict(zip(wanted, torch.autograd.grad(loss, list(wanted.values())), strict=True)), tolerance=1e-3)
     case.assert_all_checked()
 
 

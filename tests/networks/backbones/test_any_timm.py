@@ -87,3 +87,17 @@ def test_resnet_by_name() -> None:
 def test_unknown_name() -> None:
     with pytest.raises(ValueError, match=r"timm has no model 'resnet51'; near: .*resnet"):
         timm_backbone("resnet51")
+
+
+def test_a_network_of_one_size_sees_every_image_at_it() -> None:
+    """An MLP-Mixer has weights per patch: it takes 224 x 224 px alone."""
+    network = timm_backbone("mixer_s32_224", pretrained=False)
+    network.select(("c2", "c5"))
+    for size in ((224, 224), (200, 330)):
+        maps = network(torch.rand(1, 3, *size))
+        assert {level: value.shape for level, value in maps.items()} == {"c2": (1, 512, 7, 7), "c5": (1, 512, 7, 7)}
+
+
+def test_a_network_without_maps_at_the_strides_is_refused() -> None:
+    with pytest.raises(ValueError, match="timm model 'crossvit_tiny_240' has no map at stride 4, 8, 16 or 32"):
+        timm_backbone("crossvit_tiny_240", pretrained=False)

@@ -20,12 +20,12 @@ TEXT_WIDTH = 32
 
 
 def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every parameter and statistic a value that matters."""
+    """Give every parameter and statistic that a state holds a value that matters."""
     generator = torch.Generator().manual_seed(seed)
-    for name, value in (*network.named_parameters(), *network.named_buffers()):
+    for name, value in network.state_dict().items():
         if value.is_floating_point():
             drawn = torch.randn(value.shape, generator=generator) * 0.2
-            value.data.copy_(1 + drawn.abs() if "running_var" in name else drawn)
+            value.copy_(1 + drawn.abs() if "running_var" in name else drawn)
     return network
 
 

@@ -42,7 +42,7 @@ def test_the_descriptions_of_a_data_set_are_covered(target: Target) -> None:
             "text_table": {"_target_": "scripts.text.Own", "embeddings_file": "@embeddings_file"},
         },
         {"backbone_weights": "FILE"},
-        {"backbone_def": {"_target_": "scripts.networks.backbones.timm_networks.resnet50", "weights": "FILE"}},
+        {"backbone_def": {"_target_": "scripts.networks.backbones.resnet50", "weights": "FILE"}},
         {"anything": ["FILE"]},
         {"text_model": "FOLDER"},
     ],

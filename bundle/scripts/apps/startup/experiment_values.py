@@ -62,9 +62,13 @@ def experiment_of(parser: ConfigParser, engines: Sequence[str], names: Mapping[s
     """Describe the training of a parsed configuration; see :func:`describe_experiment`."""
     description = _Description(parser)
     sections = description.sections([ReferenceResolver.normalize_id(engine) for engine in engines])
-    processes = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    is_shared = dist.is_available() and dist.is_initialized()
+    processes = dist.get_world_size() if is_shared else 1
     values = {"names": dict(names), "options": description.options, "processes": processes, **sections}
-    return Experiment(values, description.keys)
+    told: list[Any] = [values]
+    if is_shared:  # the first process has handlers that the others lack, and it writes the checkpoint
+        dist.broadcast_object_list(told, src=0)
+    return Experiment(told[0], description.keys)
 
 
 class _Description:

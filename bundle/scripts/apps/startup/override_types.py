@@ -8,6 +8,7 @@ quotes, are read accordingly, and anything else is refused before something is b
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 from monai.bundle.utils import ID_SEP_KEY
+
+from .plain_paths import restored_paths
 
 __all__ = ["Kinds", "kinds_of", "read_override_types", "read_value", "shipped_overlays", "typed_values"]
 
@@ -70,8 +73,12 @@ def typed_values(config: Mapping[str, Any], defaults: Mapping[str, Iterable[Any]
         ValueError: one for all values of a wrong type; each line has the key, the value and what was expected.
     """
     kinds = kinds_of(defaults)
-    changed, problems = {}, []
-    for key, value in config.items():
+    changed: dict[str, Any] = {}
+    problems = []
+    for key, original in config.items():
+        value = _expanded(original)
+        if value != original:
+            changed[key] = value
         given = [default for default in defaults.get(key, ()) if type(default) is type(value)]
         if key not in kinds or value in given:
             continue
@@ -102,8 +109,9 @@ def read_override_types(parser: ConfigParser, base: Mapping[str, Any], overlays:
     for content in (base, *overlays):
         for key, value in content.items():
             defaults.setdefault(key, []).append(value)
-    config = parser.get()
-    changes = {**typed_values(config, defaults), **_typed_leaves(config, base)}
+    paths = restored_paths(parser.get())
+    config = {**parser.get(), **paths}
+    changes = {**paths, **typed_values(config, defaults), **_typed_leaves(config, base)}
     for key, value in changes.items():
         parser[key] = value
     if changes:
@@ -150,6 +158,17 @@ def _typed_leaves(config: Any, base: Any, path: str = "") -> dict[str, Any]:
             except ValueError as error:
                 raise ValueError(f"{id_.replace(ID_SEP_KEY, '#')} is {value!r}, expected {error}") from None
     return {id_: value for id_, value in changed.items() if not _is_expression(value)}
+
+
+def _expanded(value: Any) -> Any:
+    """A path that starts at the home folder; a shell leaves ``~`` behind ``=`` as it is."""
+    if isinstance(value, (list, tuple)):
+        return [_expanded(part) for part in value] if any(_is_at_home(part) for part in value) else value
+    return os.path.expanduser(value) if _is_at_home(value) else value
+
+
+def _is_at_home(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("~") and (value == "~" or "/" in value)
 
 
 def _kind(value: Any) -> str:

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.misc import is_dicom
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 __all__ = [
     "ImageHeader",
@@ -26,6 +27,7 @@ __all__ = [
     "has_dicom_name",
     "is_dicom_file",
     "naming_file",
+    "open_dicom",
     "read_header",
     "read_image_header",
 ]
@@ -36,7 +38,10 @@ _BROKEN = (
     *(InvalidDicomError, BytesLengthException, struct.error, OSError, EOFError, RuntimeError),
     *(ValueError, TypeError, KeyError, IndexError, AttributeError),
 )
-_NO_IMAGE = ("SEG", "SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "PR", "KO", "REG", "DOC")
+_IMAGE = "Image Storage"  # in the name of every class of images; others hold reports, contours, segments, raw data
+_FIRST_GROUPS = (0x0002, 0x0008)
+_LAST_ELEMENT = 0x0060
+_LONGEST_VALUE = 1024  # bytes of the first element
 _TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality", "ImageType"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
@@ -122,15 +127,37 @@ def has_dicom_name(path: str | Path) -> bool:
 
 
 def is_dicom_file(path: str | Path) -> bool:
-    """Whether this is a file with the DICOM prefix, whatever its name."""
-    return Path(path).is_file() and bool(is_dicom(path))
+    """Whether this is a DICOM file, whatever its name: one with the prefix, or one that starts with its elements."""
+    path = Path(path)
+    return path.is_file() and (bool(is_dicom(path)) or _starts_with_elements(path))
 
 
-def read_header(path: Path, **options: Any) -> Dataset:
+def open_dicom(path: Path, **options: Any) -> FileDataset:
+    """`pydicom.dcmread`, also of files that lost their prefix or their meta information, as old archives write them."""
+    is_bare = not is_dicom(path) and _starts_with_elements(path)
+    dataset = pydicom.dcmread(path, force=is_bare, **options)
+    if is_bare and "TransferSyntaxUID" not in dataset.file_meta:
+        is_implicit, _ = dataset.original_encoding
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
+    return dataset
+
+
+def _starts_with_elements(path: Path) -> bool:
+    """Whether a file starts with an element of the groups 2 or 8, explicit or implicit, little endian."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if len(head) < 8:
+        return False
+    group, element, length = struct.unpack("<HHI", head)
+    is_explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return group in _FIRST_GROUPS and element <= _LAST_ELEMENT and (is_explicit or length <= _LONGEST_VALUE)
+
+
+def read_header(path: Path, **options: Any) -> FileDataset:
     """Read a file up to its pixels; whatever is wrong with it becomes one ValueError."""
     with naming_file(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd but readable values; those that matter are checked
-        return pydicom.dcmread(path, stop_before_pixels=True, **options)
+        return open_dicom(path, stop_before_pixels=True, **options)
 
 
 def read_image_header(path: Path) -> ImageHeader | None:
@@ -142,9 +169,7 @@ def read_image_header(path: Path) -> ImageHeader | None:
     dataset = read_header(path, specific_tags=list(_TAGS))
     with naming_file(path):
         modality = str(dataset.get("Modality", "") or "")
-        if dataset.file_meta.get("MediaStorageSOPClassUID", "") == pydicom.uid.MediaStorageDirectoryStorage:
-            return None
-        if modality in _NO_IMAGE:
+        if not _is_image(dataset):
             return None
         series = str(dataset.get("SeriesInstanceUID", "") or "")
         if not series:
@@ -152,6 +177,14 @@ def read_image_header(path: Path) -> ImageHeader | None:
         description = str(dataset.get("SeriesDescription", "") or "")
         num_frames = int(dataset.get("NumberOfFrames", 1) or 1)
     return ImageHeader(path, series, description, modality, num_frames, dataset)
+
+
+def _is_image(dataset: FileDataset) -> bool:
+    """Whether an object holds an image, by its class; where that is private, by its rows and columns."""
+    kind = UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", "")))
+    if kind.is_private or kind.name == kind:  # unknown to the standard's list
+        return "Rows" in dataset and "Columns" in dataset
+    return _IMAGE in kind.name
 
 
 def _check_pixels(dataset: Dataset, path: Path) -> None:

@@ -22,7 +22,7 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, RLELossless
 
-from .header import naming_file
+from .header import naming_file, open_dicom
 from .jpeg import check_jpeg_header
 from .series import DicomSeries
 
@@ -64,7 +64,7 @@ def _read(path: Path) -> Dataset:
     with naming_file(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an unfinished file is told below, as an error
-            dataset = pydicom.dcmread(path)
+            dataset = open_dicom(path)
         if not dataset.get("PixelData"):
             raise ValueError(f"{path} has no PixelData (cut short?), expected an image")
     return dataset

@@ -11,12 +11,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from ...labels import LARGEST_LABEL
-from .header import naming_file, read_header
+from .header import naming_file, open_dicom, read_header
 from .series import DicomSeries
 
 __all__ = ["is_segmentation", "read_segmentation"]
@@ -81,7 +80,7 @@ def _read(path: Path) -> tuple[Dataset, np.ndarray]:
     """The data set and (frames, rows, columns)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(path)
+        dataset = open_dicom(path)
     frames = dataset.pixel_array
     groups = dataset.PerFrameFunctionalGroupsSequence
     frames = frames[None] if frames.ndim == 2 else frames

@@ -115,7 +115,7 @@ class EpisodeDataset(Dataset[dict[str, Any]]):
         return label if self.label_size is None else resize_label(label, (self.label_size, self.label_size))
 
 
-class EpisodeSampler(DistributedSampler[dict[str, Any]]):
+class EpisodeSampler(DistributedSampler[int]):
     """Hands out absolute episode numbers: epoch * episodes_per_epoch + i, every n-th of them to each of n processes.
 
     It is a DistributedSampler so that MONAI's trainers call ``set_epoch``; it needs no process group. Resuming at an

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...files.atomic import write_json
 
 if TYPE_CHECKING:
-    from ...networks.backbones.timm_networks import TimmBackbone
+    from ...networks.backbones import TimmBackbone
 
 __all__ = ["DefaultBackbone"]
 
@@ -72,7 +72,7 @@ class DefaultBackbone:
 
     def _load(self) -> TimmBackbone:
         if self._network is None:
-            from ...networks.backbones.timm_networks import efficientnet_lite2
+            from ...networks.backbones import efficientnet_lite2
 
             network = efficientnet_lite2()
             if self._model is not None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from .default_backbone import DefaultBackbone
 from .slices import ScaledSlices
 
 __all__ = ["SliceEncoder"]
+
+logger = logging.getLogger(__name__)
 
 _BATCH_SIZES = {"cuda": 16}
 _BATCH_SIZE = 2
@@ -90,7 +93,10 @@ class SliceEncoder:
             progress=progress,
         )
         if self.cache_dir is not None and key is not None:
-            save_features(self.cache_dir, key, features)
+            try:
+                save_features(self.cache_dir, key, features)
+            except OSError as error:  # the answer doesn't need them
+                logger.warning("features are not kept in cache_dir: %s", error)
         return features
 
 

@@ -21,7 +21,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ...data.class_names import name_labels
-from ...data.volume_reader import Volume, check_same_grid, read_volume
+from ...data.mask_values import check_annotation
+from ...data.volume_reader import Volume, check_same_grid, on_grid_of, read_volume
 from ...files.bundle_root import BUNDLE_ROOT
 from ...networks.protocols import FeatureSource
 from ...transforms.result_files import write_result_files
@@ -229,14 +230,13 @@ class FileSession:
                 earlier annotations.
         """
         label = self._read_label(path)
+        check_annotation(label.array, path)
         if self._found_axis and not self._session.annotated_slices:
             axis = axis_of_labels(label.array, self._volume.spacing, preferred=2)
             if axis != self._axis:
                 self._count_along(axis)
         refuse_other_axis(label.array, self._axis, str(path))
         found = labelled_slices(label.array, self._axis)
-        if not found:
-            raise ValueError(f"{path} has no label on any slice (its values are only 0 and 255)")
         tell_guesses(
             label.array,
             slice_axis=self._axis,
@@ -287,6 +287,7 @@ class FileSession:
 
     def _read_label(self, path: str | Path) -> Volume:
         label = read_volume(path, is_label=True, image=self.grid.source, series_uid=self._volume.series_uid)
+        label = on_grid_of(self._volume, label)
         check_same_grid(self._volume, label)
         return label
 

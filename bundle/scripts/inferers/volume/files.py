@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ...data.volume_reader import require_volume
+from ...data.volume_reader import require_volume, volume_stem
+from ...files.writable import require_writable
 from ...transforms.source_grid import read_source_grid
 from ..propagation import PropagationParameters
 from ..propagation.progress import Progress
@@ -79,6 +80,7 @@ def segment_files(
         memory_mib=0,
     )
     session.annotate_file(annotation)
+    folder = require_writable(output_dir, [f"{volume_stem(image)}_seg.nii.gz"])
     result = session.segment(progress, probability=save_probability)
-    result.write(output_dir)
+    result.write(folder)
     return result

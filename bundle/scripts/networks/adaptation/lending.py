@@ -24,7 +24,9 @@ def with_parameters(network: nn.Module, values: Mapping[str, Tensor], function: 
     """
     if not values:
         return function(network)
-    return functional_call(_Call(network), {f"network.{name}": value for name, value in values.items()}, (function,))
+    lent = {f"network.{name}": value for name, value in values.items()}
+    result: Result = functional_call(_Call(network), lent, (function,))
+    return result
 
 
 class _Call(nn.Module):

@@ -79,7 +79,7 @@ def timm_backbone(
 
 def _create(name: str, *, pretrained: bool, output_stride: int | None) -> Any:
     """Make the network, for images of any size where its class knows of that."""
-    stride = {} if output_stride is None else {"output_stride": output_stride}
+    stride: dict[str, Any] = {} if output_stride is None else {"output_stride": output_stride}
     for options in _SIZE_OPTIONS[:-1]:
         try:
             return timm.create_model(name, pretrained=pretrained, **options, **stride)

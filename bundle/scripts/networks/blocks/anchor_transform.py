@@ -18,7 +18,8 @@ __all__ = ["anchor_coordinates", "correlation_factors", "dense_correlation", "in
 
 def unit_rows(rows: Tensor, eps: float = 1e-6) -> Tensor:
     """Divide rows (..., C) by their length + eps; a row of zeros stays one."""
-    return rows / (rows.norm(p=2, dim=-1, keepdim=True) + eps)
+    unit: Tensor = rows / (rows.norm(p=2, dim=-1, keepdim=True) + eps)
+    return unit
 
 
 def inverse_rows(prototypes: Tensor, cut_off: float = 1e-5) -> Tensor:
@@ -50,7 +51,7 @@ def inverse_rows(prototypes: Tensor, cut_off: float = 1e-5) -> Tensor:
 def anchor_coordinates(features: Tensor, inverse: Tensor) -> Tensor:
     """Coordinates of every pixel: features (N, C, h, w), inverse rows (N, M, C) -> (N, M, h, w)."""
     coordinates = torch.matmul(inverse, features.flatten(2))
-    return coordinates.unflatten(2, [features.shape[2], features.shape[3]])
+    return torch.unflatten(coordinates, 2, [features.shape[2], features.shape[3]])
 
 
 def correlation_factors(

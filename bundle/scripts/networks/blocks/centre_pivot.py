@@ -74,7 +74,7 @@ class CentrePivotConv4d(nn.Module):
     def over_support(self, maps: Tensor) -> Tensor:
         """Convolve the support axes of (..., h', w', C) maps, for every query position by itself."""
         flat = maps.reshape([-1, maps.shape[-3], maps.shape[-2], maps.shape[-1]])
-        result = self.support_conv(flat.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        result: Tensor = self.support_conv(flat.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return result.reshape(list(maps.shape[:-3]) + list(result.shape[1:]))
 
     def _over_small_support(self, maps: Tensor, reach: int) -> Tensor:
@@ -94,7 +94,7 @@ class CentrePivotConv4d(nn.Module):
             bias = bias.repeat(positions)
         image = maps.reshape([maps.shape[0], maps.shape[1], maps.shape[2] * positions, maps.shape[5]])
         result = F.conv2d(image.permute(0, 3, 1, 2), kernel, bias, stride=(1, positions))
-        return result.permute(0, 2, 3, 1).unflatten(3, [height, width, -1])
+        return torch.unflatten(result.permute(0, 2, 3, 1), 3, [height, width, -1])
 
     def _correlate_rows(self, rows: Tensor, basis: Tensor, grid: list[int]) -> Tensor:
         if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript drops the block only if it stands alone

@@ -7,6 +7,7 @@ averaged over the support, and decoded. Correlations come as thin factors and ar
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,7 +48,8 @@ class CentrePivotBlock(nn.Module):
         """Group norm and ReLU."""
         shape = maps.shape
         rows = maps.reshape(shape[0], shape[1] * shape[2], shape[3] * shape[4], shape[5])
-        return self.norm(rows.permute(0, 3, 1, 2)).relu_().permute(0, 2, 3, 1).reshape(shape)
+        normed: Tensor = self.norm(rows.permute(0, 3, 1, 2))
+        return normed.relu_().permute(0, 2, 3, 1).reshape(shape)
 
 
 class SqueezeStage(nn.Module):
@@ -67,7 +69,8 @@ class SqueezeStage(nn.Module):
 
     def forward(self, query: Tensor, support: Tensor) -> Tensor:
         """Squeeze factors (B, h, w, n, D) and (B, h', w', n, D) to (B, h, w, h'', w'', 128)."""
-        return self.later(self.first.correlate(query, support))
+        squeezed: Tensor = self.later(self.first.correlate(query, support))
+        return squeezed
 
 
 class HypercorrelationHead(nn.Module):
@@ -119,7 +122,7 @@ class HypercorrelationHead(nn.Module):
     def encode(self, query: list[Tensor], support: list[Tensor]) -> Tensor:
         """Squeeze, mix and average over the support: (B, 128, h, w), channels last."""
         fine, middle, coarse = self.squeezed(query, support)
-        mixed = self.mix_middle(middle + resize_query(coarse, middle))
+        mixed: Tensor = self.mix_middle(middle + resize_query(coarse, middle))
         mixed = self.mix_finest(fine + resize_query(mixed, fine))
         return mixed.mean(dim=[3, 4]).permute(0, 3, 1, 2)
 
@@ -127,7 +130,8 @@ class HypercorrelationHead(nn.Module):
         """Decode (B, 128, h, w) to logits (B, 2, 2h, 2w)."""
         features = self.decoder(encoded)
         size = self.output_size(features.shape[2], features.shape[3])
-        return self.classifier(F.interpolate(features, size, mode="bilinear", align_corners=True))
+        logits: Tensor = self.classifier(F.interpolate(features, size, mode="bilinear", align_corners=True))
+        return logits
 
     def output_size(self, height: int, width: int) -> list[int]:
         """Size of the logits for a finest grid."""
@@ -144,4 +148,4 @@ def resize_query(maps: Tensor, like: Tensor) -> Tensor:
     planes = maps.flatten(3).permute(0, 3, 1, 2)
     size = [like.shape[1], like.shape[2]]
     planes = F.interpolate(planes, size, mode="bilinear", align_corners=True)
-    return planes.permute(0, 2, 3, 1).unflatten(3, [maps.shape[3], maps.shape[4], maps.shape[5]])
+    return torch.unflatten(planes.permute(0, 2, 3, 1), 3, [maps.shape[3], maps.shape[4], maps.shape[5]])

@@ -60,4 +60,5 @@ class LevelNeck(nn.Module):
         units: list[Tensor] = []
         for values in to_finest_grid(maps):
             units.append(self.length * F.normalize(values, dim=1))
-        return self.mix(torch.cat(units, dim=1))
+        mixed: Tensor = self.mix(torch.cat(units, dim=1))
+        return mixed

@@ -79,7 +79,7 @@ class SplitConv(nn.Conv2d):
         super().__init__(channels + extra_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
         self.first = channels
 
-    def forward(self, maps: Tensor, extra: Optional[Tensor] = None) -> Tensor:  # type: ignore[override]
+    def forward(self, maps: Tensor, extra: Optional[Tensor] = None) -> Tensor:
         """(N, C, h, w), (N, E, h, w) or None for zeros -> (N, O, h, w)."""
         if extra is not None:
             return F.conv2d(torch.cat([maps, extra], dim=1), self.weight, self.bias, 1, self.padding, self.dilation)
@@ -103,7 +103,8 @@ class PrototypeConv(nn.Module):
 
     def query_part(self, maps: Tensor) -> Tensor:
         """The map's part, for all means: (B, C, h, w) -> (B, C, h, w)."""
-        return self.unit.conv(maps)
+        part: Tensor = self.unit.conv(maps)
+        return part
 
     def forward(self, query_part: Tensor, means: Tensor) -> Tensor:
         """Sum over the means.
@@ -158,7 +159,8 @@ class ResidualBranch(nn.Module):
         """(N, C, h, w), (N, E, h, w) -> (N, C, h, w)."""
         if extra is not None:
             extra = extra.relu()
-        return self.second(torch.relu_(self.first(maps.relu(), extra)))
+        branch: Tensor = self.second(torch.relu_(self.first(maps.relu(), extra)))
+        return branch
 
 
 class MixtureHead(nn.Module):
@@ -204,7 +206,8 @@ class MixtureHead(nn.Module):
         maps = self.smooth(self.prototypes(query_part, means), match)
         for index, branch in enumerate(self.trunk):
             maps = maps + branch(maps, extra if index == 0 else None)
-        return self.classify(self.merge.finish(self.merged(maps)))
+        logits: Tensor = self.classify(self.merge.finish(self.merged(maps)))
+        return logits
 
     def merged(self, maps: Tensor) -> Tensor:
         """The pyramid's branches through the convolution that merges them, one at a time."""

@@ -80,12 +80,13 @@ def match_means(features: Tensor, means: Tensor) -> Tensor:
         (B, M, k, N), sums to one over regions and means.
     """
     assigned = torch.matmul(means.flatten(1, 2), features).softmax(dim=1)
-    return assigned.unflatten(1, [means.shape[1], means.shape[2]])
+    return torch.unflatten(assigned, 1, [means.shape[1], means.shape[2]])
 
 
 def to_unit_length(means: Tensor) -> Tensor:
     """Bring means (..., C) to unit length; zero stays zero."""
-    return means / (1e-6 + torch.linalg.vector_norm(means, dim=-1, keepdim=True))
+    unit: Tensor = means / (1e-6 + torch.linalg.vector_norm(means, dim=-1, keepdim=True))
+    return unit
 
 
 def _iterate(features: Tensor, weights: Tensor, means: Tensor, concentration: float) -> Tensor:

@@ -59,7 +59,8 @@ def score_positions(values: Tensor, norm: Tensor, prototype: Tensor, threshold: 
     """
     product = torch.matmul(prototype.unsqueeze(1), values)[:, 0]
     length = (norm * torch.linalg.vector_norm(prototype, dim=1, keepdim=True)).clamp_min(1e-8)
-    return 10.0 * product / length + 0.5 * threshold
+    score: Tensor = 10.0 * product / length + 0.5 * threshold
+    return score
 
 
 def refine_prototype(

@@ -21,7 +21,7 @@ def cosine_with_prototypes(features: Tensor, prototypes: Tensor, eps: float = 1e
     """
     unit = F.normalize(features.flatten(2), dim=1, eps=eps)
     cosine = torch.matmul(F.normalize(prototypes, dim=2, eps=eps), unit)
-    return cosine.unflatten(2, [features.shape[2], features.shape[3]])
+    return torch.unflatten(cosine, 2, [features.shape[2], features.shape[3]])
 
 
 def gather_chosen(vectors: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:

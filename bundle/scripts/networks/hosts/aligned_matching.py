@@ -21,17 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..blocks.alignment import align_affine, apply_affine, cell_centres, position_entries, resize_cells
-from ..blocks.deformation import (
-    consistent_share,
-    deform,
-    gaussian_smooth,
-    invert_affine,
-    resize_field,
-)
+from ..blocks.alignment import align_affine, apply_affine, cell_centres, resize_cells
+from ..blocks.deformation import consistent_share, deform, gaussian_smooth, invert_affine, resize_field
+from ..blocks.level_similarity import best_matches, mean_similarity, pair_similarities
 from ..blocks.levels import at_least_float32
 from ..blocks.masks import sure_cells
-from ..blocks.support_bias import support_bias, top_mean
+from ..blocks.support_bias import support_bias
 from .base import Host, check_levels
 
 __all__ = ["AlignedMatching", "AlignedMatchingContext"]
@@ -238,99 +233,16 @@ class AlignedMatching(Host):
         for b in range(batch):
             for k in range(shots):
                 pair = b * shots + k
-                similarities = self.similarities(maps, centre[b, k], context.vectors[b, k], b)
+                similarities = pair_similarities(maps, centre[b, k], context.vectors[b, k], b, self.grid)
                 places, prior, weight = affine[pair], self.position_prior, float(trust[pair])
                 if weight > 0:
-                    fine = deform(
-                        self.mean_similarity(similarities).unsqueeze(0),
-                        deformed[pair].unsqueeze(0),
-                        self.grid,
-                        self.fine_priors,
-                        self.fine_sigmas,
-                    )
+                    mean = mean_similarity(similarities, self.grid).unsqueeze(0)
+                    fine = deform(mean, deformed[pair].unsqueeze(0), self.grid, self.fine_priors, self.fine_sigmas)
                     places = places + weight * (fine[0] - places)
                     prior = prior + weight * (self.scene_prior - prior)
                 foreground, background = context.foreground[b, k], context.background[b, k]
-                best.append(self.best_of(similarities, places, prior, foreground, background))
-        return torch.stack(best).unflatten(0, [batch, shots])
-
-    def similarities(self, features: dict[str, Tensor], centre: Tensor, vectors: Tensor, index: int) -> list[Tensor]:
-        """Cosines of one pair, per level.
-
-        Args:
-            features: {level: (B, C, h, w)}.
-            centre: (C,) mean of the pair, all levels.
-            vectors: (C, N) of the support.
-            index: of the query in the batch.
-
-        Returns:
-            per level (P, N), P = grid * grid, or a quarter of it for a level that is coarser.
-        """
-        found: list[Tensor] = []
-        start = 0
-        for level in self.levels:
-            maps = features[level][index : index + 1]
-            end = start + maps.shape[1]
-            middle = centre[start:end].unsqueeze(1)
-            grid = self.grid if min(maps.shape[2], maps.shape[3]) >= self.grid else self.grid // 2
-            query = F.normalize(resize_cells(maps, grid)[0] - middle, dim=0)
-            found.append(torch.matmul(query.transpose(0, 1), F.normalize(vectors[start:end] - middle, dim=0)))
-            start = end
-        return found
-
-    def mean_similarity(self, similarities: list[Tensor]) -> Tensor:
-        """Mean over levels on the finest grid: per level (P, N) -> (N, N)."""
-        cells = self.grid * self.grid
-        coarse: list[Tensor] = []
-        fine: list[Tensor] = []
-        for similarity in similarities:
-            if similarity.shape[0] == cells:
-                fine.append(similarity)
-            else:
-                coarse.append(similarity)
-        total = torch.zeros_like(similarities[0][:1])
-        if len(coarse) > 0:
-            half = self.grid // 2
-            maps = torch.stack(coarse).sum(dim=0).transpose(0, 1).reshape(1, -1, half, half)
-            maps = F.interpolate(maps, [self.grid, self.grid], mode="bilinear", align_corners=False)
-            total = maps.flatten(2)[0].transpose(0, 1)
-        for similarity in fine:
-            total = total + similarity
-        return total / len(similarities)
-
-    def best_of(
-        self, similarities: list[Tensor], places: Tensor, prior: float, foreground: Tensor, background: Tensor
-    ) -> Tensor:
-        """Mean of the best matches of one pair.
-
-        Args:
-            similarities: per level (P, N).
-            places: (N, 2) place of every query cell in the support image.
-            prior: weight of the squared distance.
-            foreground: (N,) bool.
-            background: (N,) bool.
-
-        Returns:
-            (L, 2, grid, grid), the lowest possible value for a side without cells.
-        """
-        centres = cell_centres(self.grid, self.grid, places)
-        levels: list[Tensor] = []
-        for similarity in similarities:
-            grid = self.grid if similarity.shape[0] == self.grid * self.grid else self.grid // 2
-            here = resize_field(places.unsqueeze(0), self.grid, grid)
-            near = position_entries(here[0], prior, True).transpose(0, 1)
-            far = position_entries(centres, prior, False)
-            sides: list[Tensor] = []
-            for chosen in (foreground, background):
-                if bool(chosen.any()):
-                    sides.append(top_mean(torch.addmm(similarity[:, chosen], near, far[:, chosen]), self.top))
-                else:
-                    sides.append(torch.full_like(similarity[:, 0], -1.0 - 2.0 * prior))
-            maps = torch.stack(sides).view(1, 2, grid, grid)
-            if grid != self.grid:
-                maps = F.interpolate(maps, [self.grid, self.grid], mode="bilinear", align_corners=False)
-            levels.append(maps[0])
-        return torch.stack(levels)
+                best.append(best_matches(similarities, places, prior, foreground, background, self.grid, self.top))
+        return torch.unflatten(torch.stack(best), 0, [batch, shots])
 
     def correspond(
         self, features: dict[str, Tensor], centre: Tensor, context: AlignedMatchingContext

@@ -157,7 +157,7 @@ class AnchorHost(Host):
         """Maps (N, S, C, h, w) of the shots of every pass, as ``host_maps`` gives them for text (N, D)."""
         shots = maps.shape[1]
         guided = self.host_maps(maps.flatten(0, 1), text.repeat_interleave(shots, dim=0))
-        return guided.unflatten(0, [maps.shape[0], shots])
+        return torch.unflatten(guided, 0, [maps.shape[0], shots])
 
     def segment(self, query: list[Tensor], support: list[Tensor], passes: int) -> Tensor:
         """Read correlations, one pass after the other, so that several need no more memory than one.

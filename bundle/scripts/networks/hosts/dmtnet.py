@@ -211,7 +211,7 @@ class DMTNet(AnchorHost):
         """
         is_foreground = scores[:, :, 1] > scores[:, :, 0]
         hard = torch.stack([~is_foreground, is_foreground], dim=2).to(maps.dtype)
-        return masked_averages(maps, hard.flatten(1, 2), eps=1e-6).unflatten(1, [scores.shape[1], 2])
+        return torch.unflatten(masked_averages(maps, hard.flatten(1, 2), eps=1e-6), 1, [scores.shape[1], 2])
 
     def coarse_map(self, maps: Tensor, directions: Tensor) -> Tensor:
         """Ten times the query's mean cosine with the local prototypes, what the coarse mask is the larger of.
@@ -225,7 +225,7 @@ class DMTNet(AnchorHost):
         """
         unit = F.normalize(maps.flatten(2), dim=1, eps=1e-8)
         cosine = torch.matmul(directions.flatten(1, 2), unit).unflatten(1, [directions.shape[1], 2])
-        return 10.0 * cosine.unflatten(3, [maps.shape[2], maps.shape[3]])
+        return 10.0 * torch.unflatten(cosine, 3, [maps.shape[2], maps.shape[3]])
 
     def local_direction(self, cells: Tensor, area: Tensor) -> Tensor:
         """Mean direction over the cells that have the class: (N, 2, G, C), (N, 2, G) in pixels -> (N, 2, C)."""

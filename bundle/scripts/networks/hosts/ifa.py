@@ -10,17 +10,15 @@ paper means; ``ifa_released.py`` does what the code does.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import torch
 from torch import Tensor
 
-from ..blocks.levels import LevelNeck, at_least_float32
-from ..blocks.masks import aligned_weights, area_weights
-from ..blocks.pooling import masked_averages, mean_over_shots
 from ..blocks.self_support import Cells, Matched, match_self, prepare_cells, refine, similarity
 from ..semantic_guidance import SemanticGuidance
-from .base import Host, TrainingTerm, check_levels
+from .base import TrainingTerm
+from .self_support_host import IFAContext, SelfSupportHost, prototype_columns
 
 __all__ = ["IFA", "IFAContext"]
 
@@ -38,20 +36,7 @@ _WEIGHTS = {
 """Weight of every output's cross-entropy; the last four belong to the adaptation stage."""
 
 
-class IFAContext(NamedTuple):
-    """What a prompt leaves behind."""
-
-    foreground: Tensor
-    """(B, C) foreground prototype."""
-    background: Tensor
-    """(B, C) background prototype."""
-    has_foreground: Tensor
-    """(B,) bool: whether any support mask has foreground."""
-    text: Tensor
-    """(B, D) text embedding; D = 0 without guidance."""
-
-
-class IFA(Host):
+class IFA(SelfSupportHost):
     """IFA's head on one map.
 
     Training terms, with their weights: refined query 1, query 1, query with its own true prototypes 1, support with its
@@ -73,8 +58,6 @@ class IFA(Host):
         ValueError: for levels that the backbone lacks, several levels without a neck, or missing channels.
     """
 
-    align_corners: bool = True
-
     def __init__(
         self,
         channels: Optional[dict[str, int]] = None,
@@ -86,60 +69,9 @@ class IFA(Host):
         has_adaptation: bool = False,
         guidance: Optional[Callable[[dict[str, int]], SemanticGuidance]] = None,
     ) -> None:
-        super().__init__()
-        self.levels = check_levels("ifa", levels, channels)
-        if neck_channels is None and len(self.levels) != 1:
-            raise ValueError(f"host 'ifa' works on one level unless neck_channels is given, got {list(self.levels)}")
-        if (neck_channels is not None or guidance is not None) and channels is None:
-            raise ValueError("host 'ifa' needs the backbone's channels to build its neck or guidance")
-        widths = dict(channels or {})
-        self.neck: Optional[LevelNeck] = None
-        if neck_channels is not None:
-            self.neck = LevelNeck([widths[level] for level in self.levels], neck_channels)
-        self.guidance: Optional[SemanticGuidance] = None
-        if guidance is not None:
-            self.guidance = guidance({"map": neck_channels or widths[self.levels[0]]})
-        self.use_refinement = bool(use_refinement)
+        super().__init__("ifa", channels, levels, neck_channels, use_refinement, guidance)
         self.use_global_background = bool(use_global_background)
         self.rounds = 3 if has_adaptation else 1
-
-    def encode(
-        self, support_features: dict[str, Tensor], support_mask: Tensor, text_embedding: Optional[Tensor] = None
-    ) -> IFAContext:
-        """Average the support's features under its masks.
-
-        Args:
-            support_features: {level: (B, K, C, h, w)}.
-            support_mask: (B, K, 1, H, W) in {0, 1, 255}; 255 is neither foreground nor background.
-            text_embedding: (B, T, D), needed with guidance.
-        """
-        shots = support_mask.shape[1]
-        raw = self.support_map(support_features)
-        text = raw.new_zeros([support_mask.shape[0], 0])
-        own = raw
-        if self.guidance is not None:
-            text = self.guidance.class_text(text_embedding)
-            raw = self.guidance.perturb(raw)
-            own = self.guidance.host_maps(raw.flatten(0, 1), text.repeat_interleave(shots, dim=0))
-            own = own.unflatten(0, [text.shape[0], shots])
-        prototypes = self.over_shots(self.pool(own, support_mask), support_mask)
-        if self.guidance is not None:
-            prototypes = self.guidance.fuse(prototypes, raw, support_mask, text)
-        return IFAContext(prototypes[:, 0], prototypes[:, 1], self.has_any_foreground(support_mask), text)
-
-    def decode(self, features: dict[str, Tensor], context: IFAContext) -> Tensor:
-        """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, h, w)."""
-        maps = self.query_map(features, context)
-        foreground, background = _columns(context, maps.shape[0])
-        cells = prepare_cells(maps)
-        matched = match_self(cells, foreground, background, foreground)
-        logits = matched.second
-        if self.use_refinement:
-            logits = refine(cells, matched, foreground, background).second
-        # Without any support foreground there is nothing to look for.
-        nothing = torch.tensor([[[10.0], [-10.0]]], dtype=logits.dtype, device=logits.device)
-        logits = torch.where(context.has_foreground.view(-1, 1, 1), logits, nothing)
-        return logits.unflatten(2, [maps.shape[2], maps.shape[3]])
 
     def training_terms(
         self,
@@ -207,7 +139,7 @@ class IFA(Host):
             text = context.text.repeat_interleave(shots, dim=0)
             support_maps = self.guidance.host_maps(support_maps.flatten(0, 1), text).unflatten(0, [-1, shots])
         cells, support_cells = prepare_cells(maps), prepare_cells(support_maps.flatten(0, 1))
-        foreground, background = _columns(context, maps.shape[0])
+        foreground, background = prototype_columns(context, maps.shape[0])
         outputs: dict[str, Tensor] = {}
         for number in range(1, rounds + 1):
             query_pass, support_pass = self.iterate(cells, support_cells, foreground, background, shots)
@@ -256,64 +188,13 @@ class IFA(Host):
 
     def from_supports(self, prototypes: Tensor, shots: int) -> Tensor:
         """Average prototypes over each episode's shots: (B * K, ...) -> (B, ...)."""
-        return prototypes.unflatten(0, [-1, shots]).mean(dim=1)
+        return torch.unflatten(prototypes, 0, [-1, shots]).mean(dim=1)
 
     def crossing(self, background: Tensor) -> Tensor:
         """Background prototypes (N, C, P) on their way to another image."""
         if self.use_global_background:
             return background.mean(dim=2, keepdim=True)
         return background
-
-    def pool(self, maps: Tensor, mask: Tensor) -> Tensor:
-        """Foreground and background averages of every shot.
-
-        Args:
-            maps: (B, K, C, h, w).
-            mask: (B, K, 1, H, W).
-
-        Returns:
-            (B, K, 2, C). A mask that vanishes between the sampled points is resized by area instead.
-        """
-        flat = maps.flatten(0, 1)
-        size = [flat.shape[2], flat.shape[3]]
-        weights = aligned_weights(mask.flatten(0, 1), size, flat)
-        vanishes = weights.flatten(2).sum(dim=2).unsqueeze(2).unsqueeze(3) == 0
-        weights = torch.where(vanishes, area_weights(mask.flatten(0, 1), size, flat), weights)
-        return masked_averages(flat, weights).unflatten(0, [mask.shape[0], mask.shape[1]])
-
-    def over_shots(self, prototypes: Tensor, mask: Tensor) -> Tensor:
-        """Average over the shots that have the side: (B, K, 2, C), (B, K, 1, H, W) -> (B, 2, C)."""
-        foreground = mean_over_shots(prototypes[:, :, 0], (mask == 1).flatten(2).any(dim=2))
-        background = mean_over_shots(prototypes[:, :, 1], (mask == 0).flatten(2).any(dim=2))
-        return torch.stack([foreground, background], dim=1)
-
-    def level_map(self, features: dict[str, Tensor]) -> Tensor:
-        """The one map the head works on: {level: (N, C, h, w)} -> (N, C, h, w)."""
-        maps: list[Tensor] = []
-        for level in self.levels:
-            maps.append(at_least_float32(features[level]))
-        if self.neck is not None:
-            return self.neck(maps)
-        return maps[0]
-
-    def query_map(self, features: dict[str, Tensor], context: IFAContext) -> Tensor:
-        """The query's map, guided if the guidance says so: (B, C, h, w)."""
-        maps = self.level_map(features)
-        if self.guidance is not None:
-            maps = self.guidance.host_maps(maps, context.text.expand(maps.shape[0], -1))
-        return maps
-
-    def support_map(self, support_features: dict[str, Tensor]) -> Tensor:
-        """The supports' raw maps: {level: (B, K, C, h, w)} -> (B, K, C, h, w)."""
-        flat: dict[str, Tensor] = {}
-        for level in self.levels:
-            flat[level] = support_features[level].flatten(0, 1)
-        first = support_features[self.levels[0]]
-        return self.level_map(flat).unflatten(0, [first.shape[0], first.shape[1]])
-
-    def has_any_foreground(self, mask: Tensor) -> Tensor:
-        """Whether any support mask of an episode has foreground: (B, K, 1, H, W) -> (B,) bool."""
-        return (mask == 1).flatten(1).any(dim=1)
 
     def _terms(self, outputs: dict[str, Tensor], support_mask: Tensor, query_mask: Tensor) -> list[TrainingTerm]:
         targets = {"query": query_mask, "support": support_mask.flatten(0, 1)}
@@ -322,9 +203,3 @@ class IFA(Host):
     def term(self, logits: Tensor, target: Tensor, weight: float) -> TrainingTerm:
         """Bring an output (N, 2, h, w) to the target's size."""
         return TrainingTerm(self.upsample(logits, target), target, weight)
-
-
-def _columns(context: IFAContext, batch: int) -> tuple[Tensor, Tensor]:
-    """Prototypes as (B, C, 1) columns; a context of one episode serves a batch of queries."""
-    foreground = context.foreground.unsqueeze(2).expand(batch, -1, -1)
-    return foreground, context.background.unsqueeze(2).expand(batch, -1, -1)

@@ -126,7 +126,9 @@ class PMMs(Host):
         """Segment the query: {level: (B, C, h, w)} -> logits (B, 2, h, w)."""
         maps = self.query_map(features, context)
         means = context.means.expand(maps.shape[0], -1, -1, -1)
-        return self.head(self.head.prototypes.query_part(maps), means[:, 0], None, self.match(maps, means))
+        query_part = self.head.prototypes.query_part(maps)
+        logits: Tensor = self.head(query_part, means[:, 0], None, self.match(maps, means))
+        return logits
 
     def match(self, maps: Tensor, means: Tensor) -> Tensor:
         """P-Match: probability map of background and foreground.
@@ -141,7 +143,7 @@ class PMMs(Host):
         if not self.has_background_text:
             maps, means = maps.detach(), means.detach()
         sides = match_means(maps.flatten(2), means).sum(dim=2)
-        return sides.flip(1).unflatten(2, [maps.shape[2], maps.shape[3]])
+        return torch.unflatten(sides.flip(1), 2, [maps.shape[2], maps.shape[3]])
 
     def find_means(self, features: Tensor, weights: Tensor) -> Tensor:
         """Means of every stage: (B, C, N), (B, 2, N) -> (B, 2, M, C)."""
@@ -169,7 +171,8 @@ class PMMs(Host):
         maps: list[Tensor] = []
         for level in self.levels:
             maps.append(at_least_float32(features[level]))
-        return self.embedding(to_finest_grid(maps))
+        embedded: Tensor = self.embedding(to_finest_grid(maps))
+        return embedded
 
     def query_map(self, features: dict[str, Tensor], context: PMMsContext) -> Tensor:
         """The query's map, guided if the guidance says so: (B, C, h, w)."""

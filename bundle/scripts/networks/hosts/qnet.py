@@ -197,7 +197,8 @@ class QNet(Host):
     def threshold(self, features: dict[str, Tensor]) -> Tensor:
         """The query's threshold t: {level: (N, C, h, w)} -> (N, 1)."""
         deepest = at_least_float32(features[self.levels[1]]).mean(dim=[2, 3])
-        return self.threshold_head(deepest) + self.initial_threshold
+        threshold: Tensor = self.threshold_head(deepest) + self.initial_threshold
+        return threshold
 
     def predict(self, maps: list[Tensor], prototypes: Tensor, threshold: Tensor, size: list[int]) -> Tensor:
         """Predict both scales and mix them at full size.

@@ -69,10 +69,12 @@ class ColourHistogram:
         """
         inside, outside = (self._density(w.ravel()) for w in (weight, 1.0 - weight))
         ratio = np.clip(np.log(inside / outside), -limit, limit)
-        return ratio.ravel()[self.bin_of_pixel].reshape(self.shape)
+        of_pixel: np.ndarray = ratio.ravel()[self.bin_of_pixel]
+        return of_pixel.reshape(self.shape)
 
     def _density(self, weight: np.ndarray) -> np.ndarray:
         size = self.bins**3
         counts = np.bincount(self.bin_of_pixel, weight, size).reshape((self.bins,) * 3)
-        counts = gaussian_filter(counts, 1.0, mode="constant")
-        return counts / (counts.sum() + 1e-6) + 1e-3 / size
+        smooth: np.ndarray = gaussian_filter(counts, 1.0, mode="constant")
+        density: np.ndarray = smooth / (smooth.sum() + 1e-6) + 1e-3 / size
+        return density

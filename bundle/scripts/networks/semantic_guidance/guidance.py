@@ -130,7 +130,8 @@ class SemanticGuidance(nn.Module):
         if self.text_encoder is not None:
             length = int(self.text_encoder.context_length)  # type: ignore[arg-type]
             ids = text.unflatten(1, [text.shape[1] // length, length])
-            return self.text_encoder(ids).flatten(1)
+            encoded: Tensor = self.text_encoder(ids)
+            return encoded.flatten(1)
         return text
 
     def fuse(self, host_prototypes: Tensor, support: Tensor, mask: Tensor, text: Tensor) -> Tensor:
@@ -273,7 +274,7 @@ class SemanticGuidance(nn.Module):
         """Perturb the style of support maps (B, K, C, h, w) in training, if a style module was given."""
         if not torch.jit.is_scripting() and self.style is not None and self.training:
             shape = [support.shape[0], support.shape[1]]
-            return self.style(support.flatten(0, 1)).unflatten(0, shape)
+            return torch.unflatten(self.style(support.flatten(0, 1)), 0, shape)
         return support
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: object) -> None:
@@ -281,4 +282,4 @@ class SemanticGuidance(nn.Module):
         stored = state_dict.get(f"{prefix}background_embedding")
         if stored is not None and self.num_tokens > 1 and self.has_background and stored.numel() > 0:
             self.background_embedding = self.background_embedding.new_empty(stored.shape)
-        super()._load_from_state_dict(state_dict, prefix, *arguments)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -51,7 +51,8 @@ class SemanticUnit(nn.Module):
 
     def constant(self, text: Tensor) -> Tensor:
         """Vector that one token adds to every pixel: text (..., D) -> c (..., C). It can be kept per class."""
-        return self.out(self.value(self.text_mlp(text)))
+        shift: Tensor = self.out(self.value(self.text_mlp(text)))
+        return shift
 
     def attend(self, features: Tensor, tokens: Tensor, is_padding: Tensor) -> Tensor:
         """Vector that several tokens add to each pixel; linear cost in pixels times tokens.
@@ -76,12 +77,13 @@ class SemanticUnit(nn.Module):
                 self.split_heads(self.value(words)),
                 attn_mask=~is_padding.unsqueeze(1).unsqueeze(2),
             )
-            return self.out(attended.transpose(1, 2).flatten(2))
+            shift: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+            return shift
         raise ValueError("the semantic unit was built for one text token, and got several")
 
     def split_heads(self, rows: Tensor) -> Tensor:
         """Split (N, L, C) into (N, heads, L, C / heads)."""
-        return rows.unflatten(2, [self.heads, rows.shape[2] // self.heads]).transpose(1, 2)
+        return torch.unflatten(rows, 2, [self.heads, rows.shape[2] // self.heads]).transpose(1, 2)
 
     def forward(self, features: Tensor, shift: Tensor) -> Tensor:
         """Guide a map.
@@ -96,7 +98,8 @@ class SemanticUnit(nn.Module):
         if shift.dim() == 2:
             shift = shift.unsqueeze(1)
         pixels = (features.flatten(2).transpose(1, 2) + shift).contiguous()
-        return self.norm(pixels).transpose(1, 2).unflatten(2, [features.shape[2], features.shape[3]])
+        guided: Tensor = self.norm(pixels)
+        return torch.unflatten(guided.transpose(1, 2), 2, [features.shape[2], features.shape[3]])
 
     def prototypes(self, features: Tensor, constants: Tensor, weights: Tensor, eps: float = 1e-6) -> Tensor:
         """Masked averages of maps that one token guides, without making these maps.

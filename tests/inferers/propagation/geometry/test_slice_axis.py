@@ -79,8 +79,8 @@ def test_a_sagittal_painting_is_refused_elsewhere() -> None:
         ValueError, match=r"label 1 of a\.nii\.gz is one pixel thin on 16 slices along axis 2: .* give slice_axis 0"
     ):
         refuse_other_axis(label, 2, "a.nii.gz")
-    mixed = np.where(painted(2, [9]) == 1, 1, 0)
-    mixed[18, 10:20, 3:15] = 3  # one organ axial, the other sagittal: no axis fits both
+    mixed = painted(2, [9])
+    mixed[18, 10:20, 3:15] = 4  # one organ axial, the other sagittal: no axis fits both
     with pytest.raises(ValueError, match=r"label \d of .* one pixel thin"):
         refuse_other_axis(mixed, axis_of_labels(mixed, (1, 1, 5), preferred=2))
     vessel = np.zeros(SHAPE, np.uint8)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from open_clip.timm_model import TimmModel
 from safetensors.torch import load_file, save_file
 
 from scripts.networks.language.biomedclipseg.load import load_biomedclipseg
@@ -19,6 +20,16 @@ def test_open_clip_layout(biomedclip_folder: Path) -> None:
     assert network.text_dim == 32
     for name, value in network.image.trunk.state_dict().items():
         assert torch.equal(value, given[f"visual.trunk.{name}"])
+
+
+def test_names_of_open_clip_itself(tmp_path: Path) -> None:
+    image_tower = TimmModel("vit_tiny_patch16_224", embed_dim=32, image_size=64, pool="", proj="linear")
+    state = {f"visual.{name}": value for name, value in image_tower.state_dict().items()}
+    save_file(state, tmp_path / "open_clip_model.safetensors")
+    network = load_biomedclipseg(tmp_path)
+    assert network.text_dim == 32
+    assert network.image.trunk.embed_dim == 192
+    assert network.image.trunk.blocks[0].attn.num_heads == 3
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ class ReleasedIFA(IFA):
         """Pool with sampled masks, vanished or not."""
         flat = maps.flatten(0, 1)
         weights = aligned_weights(mask.flatten(0, 1), [flat.shape[2], flat.shape[3]], flat)
-        return masked_averages(flat, weights).unflatten(0, [mask.shape[0], mask.shape[1]])
+        return torch.unflatten(masked_averages(flat, weights), 0, [mask.shape[0], mask.shape[1]])
 
     def over_shots(self, prototypes: Tensor, mask: Tensor) -> Tensor:
         """Average over all shots."""
@@ -38,7 +38,7 @@ class ReleasedIFA(IFA):
         """Repeat episode by episode, then read the rows as if they went shot by shot."""
         batch = prototypes.shape[0]
         rows = prototypes.repeat_interleave(shots, dim=0)
-        return rows.unflatten(0, [shots, batch]).transpose(0, 1).flatten(0, 1)
+        return torch.unflatten(rows, 0, [shots, batch]).transpose(0, 1).flatten(0, 1)
 
     def from_supports(self, prototypes: Tensor, shots: int) -> Tensor:
         """Order the rows shot by shot, then average them as if they went episode by episode."""
