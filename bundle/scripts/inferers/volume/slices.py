@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..propagation.evidence.intensity import SOFT_TISSUE_WINDOW, intensity_range, scale_intensity
+from ...data.intensity_unit import SOFT_TISSUE_WINDOW
+from ..propagation.evidence.intensity import intensity_range, scale_intensity
 from ..propagation.geometry.body_box import Box, body_box, holds, whole
 from ..propagation.geometry.handedness import is_mirrored
 from ..propagation.geometry.key_slices import slice_step
