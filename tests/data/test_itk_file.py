@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from scripts.data.volume_reader import check_same_grid, is_volume_file, on_grid_of, read_volume, volume_stem
+from scripts.data.volume_names import is_volume_file, volume_stem
+from scripts.data.volume_reader import check_same_grid, on_grid_of, read_volume
 from scripts.transforms import LoadVolumed
 from scripts.transforms.save_volume import save_like
 

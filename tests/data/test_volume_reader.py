@@ -15,15 +15,8 @@ from monai.data import MetaTensor
 from monai.transforms import Orientation
 from scipy.spatial.transform import Rotation
 
-from scripts.data.volume_reader import (
-    Volume,
-    check_same_grid,
-    corner_distance,
-    is_volume_file,
-    load_volume,
-    read_volume,
-    volume_stem,
-)
+from scripts.data.volume_names import is_volume_file, volume_stem
+from scripts.data.volume_reader import Volume, check_same_grid, corner_distance, load_volume, read_volume
 from scripts.transforms.save_volume import save_like
 
 

@@ -12,7 +12,7 @@ from ..files.natural_order import natural_key
 from ..files.writable import require_writable
 from .dicom.series import dicom_files
 from .items import Item
-from .volume_reader import is_volume_name, require_volume, volume_stem
+from .volume_names import is_volume_name, require_volume, volume_stem
 
 __all__ = ["inference_items", "require_items"]
 

@@ -19,7 +19,8 @@ from .dicom.label_stack import is_label_stack
 from .mask_values import MIDDLE, NUM_VALUES, UnknownLabelError, foreground_values, is_one_class, shade_values
 from .picture_reader import picture_size, read_index
 from .readers.mask_index import MaskIndex, count_values
-from .volume_reader import check_same_grid, is_volume_file, on_grid_of, read_volume
+from .volume_names import is_volume_file
+from .volume_reader import check_same_grid, on_grid_of, read_volume
 
 __all__ = [
     "Item",

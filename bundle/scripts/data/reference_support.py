@@ -18,7 +18,8 @@ from .episodes.dataset import as_compose
 from .episodes.protocols import NUM_CHUNKS
 from .mask_values import label_tables
 from .picture_reader import read_index
-from .volume_reader import check_same_grid, is_volume_file, read_volume
+from .volume_names import is_volume_file
+from .volume_reader import check_same_grid, read_volume
 
 __all__ = ["ReferenceSupport", "SupportPart", "read_reference_support"]
 

@@ -18,8 +18,9 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from .itk_file import ITK_SUFFIXES, is_itk_name, lay_onto, read_itk
+from .itk_file import is_itk_name, lay_onto, read_itk
 from .nifti_file import channel_of, read_nifti
+from .volume_names import is_dicom_source, is_nifti_name
 
 if TYPE_CHECKING:
     from monai.data.meta_tensor import MetaTensor
@@ -30,63 +31,17 @@ __all__ = [
     "Volume",
     "check_same_grid",
     "corner_distance",
-    "is_dicom_source",
-    "is_nifti_name",
-    "is_volume_file",
-    "is_volume_name",
     "load_volume",
     "on_grid_of",
     "read_volume",
-    "require_volume",
-    "volume_stem",
 ]
 
 CANONICAL_AXES = "LPS"
 GRID_TOLERANCE = 0.1  # of the smallest voxel side
 _SMALLEST_VOXEL = 1e-12  # cubic mm
-_SUFFIXES = (".nii", ".nii.gz")
 _CROPPED = ".seg.nrrd"
 _DISAGREEMENT = 1.0  # mm
 _ROUNDING = 1e-3
-
-
-def is_nifti_name(path: str | Path) -> bool:
-    """Whether the name is that of a NIfTI file."""
-    return str(path).lower().endswith(_SUFFIXES)
-
-
-def is_dicom_source(path: str | Path) -> bool:
-    """Whether this is a folder (of a DICOM series) or a DICOM file, and no NIfTI file."""
-    return not is_volume_name(path) and _is_dicom_path(path)
-
-
-def is_volume_name(path: str | Path) -> bool:
-    """Whether the name is that of a volume in one file: NIfTI, NRRD or MetaImage."""
-    return is_nifti_name(path) or is_itk_name(path)
-
-
-def is_volume_file(path: str | Path) -> bool:
-    """Whether this is a volume: by its name NIfTI, NRRD or MetaImage, a folder (of a DICOM series), or a DICOM file."""
-    return is_volume_name(path) or _is_dicom_path(path)
-
-
-def require_volume(key: str, path: str | Path) -> None:
-    """Raise an error that names ``key`` where ``path`` is missing (FileNotFoundError) or no volume (ValueError)."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{key} {path} does not exist")
-    if not is_volume_file(path):
-        raise ValueError(f"{key} {path} is not a NIfTI file (.nii or .nii.gz), nor DICOM, NRRD or MetaImage")
-
-
-def volume_stem(path: str | Path) -> str:
-    """File name without ``.nii``, ``.nii.gz`` or the suffix of DICOM files; name of a folder."""
-    path = Path(path).absolute()
-    for suffix in (".nii.gz", ".nii", ".seg.nrrd", *ITK_SUFFIXES):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    from .dicom.header import has_dicom_name
-
-    return path.stem if has_dicom_name(path) else path.name
 
 
 class Volume(NamedTuple):
@@ -221,12 +176,6 @@ def corner_distance(first: NDArray[np.float64], second: NDArray[np.float64], sha
     """The largest distance in mm between the corners that two affines give a grid of this shape."""
     corners = np.array([(x, y, z, 1) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (*shape[:3], 1)
     return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
-
-
-def _is_dicom_path(path: str | Path) -> bool:
-    from .dicom.series import is_dicom_path
-
-    return is_dicom_path(path)
 
 
 def _read_nifti(path: Path, channel: int | None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.volume_reader import volume_stem
+from ..data.volume_names import volume_stem
 from ..files.atomic import write_csv
 from .save_volume import save_like
 from .source_grid import SourceGrid

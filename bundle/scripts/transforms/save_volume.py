@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.volume_reader import volume_stem
+from ..data.volume_names import volume_stem
 from ..files.atomic import replace_when_done
 from ..version import version
 from .source_grid import SourceGrid, read_source_grid

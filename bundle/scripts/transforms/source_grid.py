@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..data.itk_file import is_itk_name, read_itk
 from ..data.nifti_file import read_nifti_header
-from ..data.volume_reader import CANONICAL_AXES, is_dicom_source
+from ..data.volume_names import is_dicom_source
+from ..data.volume_reader import CANONICAL_AXES
 
 if TYPE_CHECKING:
     from ..data.dicom.series import DicomSeries

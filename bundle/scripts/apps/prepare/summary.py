@@ -12,7 +12,8 @@ from PIL import Image
 
 from ...data.items import Item
 from ...data.picture_reader import picture_size
-from ...data.volume_reader import is_volume_file, load_volume
+from ...data.volume_names import is_volume_file
+from ...data.volume_reader import load_volume
 
 __all__ = ["summarise"]
 

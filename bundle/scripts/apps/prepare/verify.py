@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...data.items import Item
 from ...data.picture_reader import PictureReader
-from ...data.volume_reader import is_volume_file
+from ...data.volume_names import is_volume_file
 from ...files.atomic import write_text
 from ...files.digest import file_digest
 from ...files.read_json import read_text

@@ -12,7 +12,7 @@ from ...files.read_json import read_json
 from ..items import Item, Values, binary_picture_item, picture_item, read_in_threads, volume_item
 from ..mask_values import MIDDLE, is_one_class
 from ..picture_reader import read_index
-from ..volume_reader import is_volume_file, volume_stem
+from ..volume_names import is_volume_file, volume_stem
 from .image_folder import CHANNEL_ENDING, class_values_of
 
 __all__ = ["read_datalist"]

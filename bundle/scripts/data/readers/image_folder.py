@@ -13,7 +13,7 @@ from ...files.natural_order import natural_key
 from ...files.read_json import read_json
 from ..items import Item, Values, binary_picture_item, picture_item, read_in_threads, volume_item
 from ..mask_values import is_one_class
-from ..volume_reader import is_volume_file, volume_stem
+from ..volume_names import is_volume_file, volume_stem
 from .folders import PICTURE_SUFFIXES, dataset_folder, list_files
 
 __all__ = ["CHANNEL_ENDING", "class_values_of", "read_image_folder"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ...data.volume_reader import require_volume, volume_stem
+from ...data.volume_names import require_volume, volume_stem
 from ...files.writable import require_writable
 from ...transforms.source_grid import read_source_grid
 from ..propagation import PropagationParameters
