@@ -273,7 +273,7 @@ def test_training_with_other_settings_does_not_go_on(run_workflow: Run, small: d
     with pytest.raises(RuntimeError) as caught:
         run_workflow(*TRAIN, output_dir=str(tmp_path), **small, seed=3)
     message = str(cause_of(caught.value))
-    assert "last.pt is of a training with other settings (seed 0, now 3)" in message
+    assert "last.pt is of another training: seed was 0, now 3" in message
     assert (tmp_path / "checkpoints" / "last.pt").read_bytes() == before
 
 
