@@ -211,33 +211,6 @@ def test_a_checkpoint_of_another_network_names_the_file(tmp_path):
         load_weights(torch.nn.Linear(2, 2), tmp_path / "best.pt")
 
 
-def test_weights_load_from_a_checkpoint_or_a_plain_state_dict(tmp_path):
-    network = torch.nn.Linear(2, 1)
-    atomic.write_torch(tmp_path / "plain.pt", network.state_dict())
-    atomic.write_torch(tmp_path / "training.pt", {"model": network.state_dict(), "best": {}})
-    for name in ("plain.pt", "training.pt"):
-        other = torch.nn.Linear(2, 1)
-        assert load_weights(other, tmp_path / name) is other
-        assert torch.equal(other.weight, network.weight)
-    before = other.weight.clone()
-    assert torch.equal(load_weights(other, None).weight, before)
-
-
-def test_unreadable_checkpoints_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint .*none.pt"):
-        read_checkpoint(tmp_path / "none.pt")
-    atomic.write_torch(tmp_path / "whole.pt", {"weight": torch.rand(100)})
-    (tmp_path / "half.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"half.pt can't be read as a checkpoint"):
-        read_checkpoint(tmp_path / "half.pt")
-    torch.save({"path": Path("x")}, tmp_path / "objects.pt")
-    with pytest.raises(ValueError, match=r"objects.pt can't be read .* more than tensors and plain values"):
-        read_checkpoint(tmp_path / "objects.pt")
-    torch.save(torch.rand(2), tmp_path / "tensor.pt")
-    with pytest.raises(ValueError, match=r"tensor.pt holds a Tensor, expected a state dict"):
-        read_checkpoint(tmp_path / "tensor.pt")
-
-
 def test_a_state_that_cannot_be_loaded_again_is_refused_at_the_first_save(tmp_path):
     trainer, checkpointing = make_training(tmp_path, epochs=1, validate=False)
     checkpointing.best["folder"] = Path("x")

@@ -7,11 +7,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
 import torch
 from pydicom.dataset import FileDataset
-from pydicom.uid import BasicTextSRStorage, JPEG2000Lossless, JPEGLosslessSV1
+from pydicom.uid import BasicTextSRStorage
 
 from scripts.data.dicom.series import find_series
 from scripts.data.volume_reader import load_volume
@@ -24,7 +23,6 @@ from ..dicom_files import (
     STEP,
     UID,
     affine_of,
-    compress,
     normal,
     stored_volume,
     write_enhanced,
@@ -74,34 +72,6 @@ def test_spacing_is_that_of_the_positions(tmp_path: Path) -> None:
     write_series(tmp_path, stored_volume(), orientation=OBLIQUE)
     spacing = load_volume(tmp_path).affine[:3, :3].norm(dim=0)
     np.testing.assert_allclose(spacing.numpy(), (0.6, 0.8, STEP), atol=1e-6)
-
-
-def test_rescale_per_slice(tmp_path: Path) -> None:
-    stored = stored_volume()
-
-    def edit(dataset: FileDataset, z: int) -> None:
-        dataset.RescaleSlope, dataset.RescaleIntercept = 0.5 + z, -1000
-
-    write_series(tmp_path, stored, edit=edit)
-    expected = stored * (0.5 + np.arange(SLICES)) - 1000
-    np.testing.assert_array_equal(load_volume(tmp_path)[0].numpy(), expected.astype(np.float32))
-
-
-@pytest.mark.parametrize("syntax", ["JPEG2000", "JPEG", "JPEG-LS", "RLE", "deflated"])
-@pytest.mark.parametrize("is_signed", [False, True])
-def test_compressed_pixels(tmp_path: Path, syntax: str, is_signed: bool) -> None:
-    stored = np.random.default_rng(0).integers(0, 4000, (70, 64, 3))  # encoders refuse tiny pictures
-    stored = (stored - 1000).astype(np.int16) if is_signed else stored.astype(np.uint16)
-
-    def edit(dataset: FileDataset, z: int) -> None:
-        dataset.RescaleSlope, dataset.RescaleIntercept = 2, -7.5
-
-    for z, path in enumerate(write_series(tmp_path, stored, edit=edit)):
-        compress(path, syntax, np.ascontiguousarray(stored[:, :, z].T))
-    kind = {"JPEG2000": JPEG2000Lossless, "JPEG": JPEGLosslessSV1}.get(syntax)
-    if kind is not None:
-        assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == kind
-    np.testing.assert_array_equal(load_volume(tmp_path)[0].numpy(), stored * 2.0 - 7.5)
 
 
 def test_enhanced_multiframe(tmp_path: Path) -> None:
