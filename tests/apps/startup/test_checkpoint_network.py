@@ -182,3 +182,11 @@ def test_parts_of_ones_own_need_their_overlay(bundle_root: Path, tmp_path: Path)
 def test_without_a_configuration() -> None:
     with pytest.raises(RuntimeError, match="network_of_checkpoint reads the configuration that calls it"):
         network_of_checkpoint("train.json")
+
+
+def test_a_network_that_only_its_overlay_builds(bundle_root: Path, tmp_path: Path) -> None:
+    names = {"host_name": "lsms", "text_name": "minilm tokens"}
+    told = refusal(bundle_root, tmp_path, {}, names=names)
+    assert "best.pt is of 'lsms', the configuration of 'ifa': give the overlay that it was trained with" in told
+    parser = merged(bundle_root, tmp_path, {}, "language/lsms.json", names=names)
+    assert parser["network_def"]["_target_"] == "scripts.networks.language.LanguageSegmenter"

@@ -28,6 +28,13 @@ def test_values_take_the_place_of_references(bundle_root: Path) -> None:
     assert json.loads(kept.as_json())["encodes"] is True
 
 
+def test_of_a_network_that_words_prompt_the_names_are_kept(bundle_root: Path) -> None:
+    parser = ConfigParser()
+    parser.read_config([str(bundle_root / "configs" / name) for name in ("train.json", "language/clipseg.json")])
+    kept = network_sections(parser)
+    assert (kept.names, kept.sections, kept.encodes) == ({"host_name": "clipseg", "text_name": "clip"}, {}, True)
+
+
 def test_without_a_configuration() -> None:
     with pytest.raises(RuntimeError, match="describe_network reads the configuration that calls it"):
         describe_network()

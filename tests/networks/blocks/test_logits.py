@@ -36,6 +36,13 @@ def test_half_precision_is_resized_in_single() -> None:
     assert resize_logits(logits.double(), (20, 30), True).dtype == torch.float64
 
 
+def test_another_interpolation() -> None:
+    logits = torch.rand(1, 1, 5, 7)
+    expected = F.interpolate(logits, (20, 30), mode="bicubic", align_corners=True)
+    assert torch.equal(resize_logits(logits, (20, 30), True, "bicubic"), expected)
+    assert not torch.allclose(expected, resize_logits(logits, (20, 30), True))
+
+
 def test_torchscript() -> None:
     logits = torch.rand(1, 2, 5, 7)
     assert torch.equal(torch.jit.script(resize_logits)(logits, (9, 9), True), resize_logits(logits, (9, 9), True))

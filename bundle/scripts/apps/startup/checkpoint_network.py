@@ -48,7 +48,8 @@ def network_of_checkpoint(*base_files: str) -> None:
 
     Raises:
         ValueError: when the run gives a host, a backbone, a text or an option of theirs that contradicts, with both
-            values; or when the checkpoint brings something that isn't this bundle's own.
+            values; when the checkpoint brings something that isn't this bundle's own; or when its network is one that
+            only an overlay builds, and the run doesn't name it.
         FileNotFoundError: for a checkpoint, or a file that its network needs, that isn't there.
     """
     running = running_config("network_of_checkpoint")
@@ -94,6 +95,8 @@ class _Merging:
         self.kept = kept
 
     def apply(self) -> None:
+        if not self.kept.sections:
+            self._check_overlay()
         contradictions: list[str] = []
         taken: dict[str, Any] = {}
         backbone = _at(self.config, BACKBONE)
@@ -118,6 +121,14 @@ class _Merging:
                 self.config[name] = str(self.kept.names[name])
         if not self.kept.encodes and self.config.get("encode_transforms") == self.default.get("encode_transforms"):
             self.config["encode_transforms"] = []
+
+    def _check_overlay(self) -> None:
+        trained, here = self.kept.names.get("host_name"), self.config.get("host_name")
+        if trained != here:
+            raise ValueError(
+                f"{self.path} is of {trained!r}, the configuration of {here!r}: give the overlay that it was trained "
+                "with, one of configs/language, or let network_from_checkpoint False take the configuration's network"
+            )
 
     def _contradictions(self, id_: str, section: Any) -> list[str]:
         given, default = _at(self.config, id_), _at(self.default, id_)

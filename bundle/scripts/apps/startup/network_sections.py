@@ -3,7 +3,8 @@
 
 Kept are backbone, host, text guidance and text table, with all plain values that they refer to put in their place, so
 that overlays and keys of the training aren't needed to build the network again. Not kept is what an evaluation chooses:
-the data set and its descriptions of classes (``prompts_file``), refinement, adaptation, image size.
+the data set and its descriptions of classes (``prompts_file``), refinement, adaptation, image size. Of a network that
+words prompt, which is not put together from backbone and host, the names alone are kept: its overlay builds it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class NetworkSections(NamedTuple):
     names: dict[str, str]
     """what summaries call it: ``host_name``, ``text_name``."""
     sections: dict[str, Any]
-    """id -> its section, plain JSON; None where there is none, as of the text table without text."""
+    """id -> its section, plain JSON; None where there is none, as of the text table without text. Empty for a network
+    that its overlay alone can build."""
     files: dict[str, dict[str, str]]
     """dotted path of an argument that names a file -> its ``path`` and ``sha256``."""
     encodes: bool = True
@@ -81,6 +83,8 @@ class _Gathering:
 
     def sections(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        if BACKBONE not in self.parser:
+            return found
         if ConfigComponent.is_instantiable(self.parser[BACKBONE]):
             found[BACKBONE] = self._kept(BACKBONE, self.parser[BACKBONE], BACKBONE)
         self._waiting += [*ReferenceResolver.match_refs_pattern(str(self.parser[BACKBONE]))]

@@ -15,13 +15,14 @@ from torch.nn import functional as F
 __all__ = ["resize_logits"]
 
 
-def resize_logits(logits: Tensor, size: Optional[tuple[int, int]], align_corners: bool) -> Tensor:
-    """Resize bilinearly.
+def resize_logits(logits: Tensor, size: Optional[tuple[int, int]], align_corners: bool, mode: str = "bilinear") -> Tensor:
+    """Resize, bilinearly unless a network asks for something else.
 
     Args:
         logits: (N, C, h, w).
         size: (H, W); None, or the logits' own, leaves them as they are.
         align_corners: the host's rule.
+        mode: interpolation, ``bilinear`` or ``bicubic``.
 
     Returns:
         (N, C, H, W); half precision comes back as float32, since the sign of a small difference would be rounded away.
@@ -30,4 +31,4 @@ def resize_logits(logits: Tensor, size: Optional[tuple[int, int]], align_corners
         return logits
     if logits.dtype == torch.float16 or logits.dtype == torch.bfloat16:
         logits = logits.float()
-    return F.interpolate(logits, [size[0], size[1]], mode="bilinear", align_corners=align_corners)
+    return F.interpolate(logits, [size[0], size[1]], mode=mode, align_corners=align_corners)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from typing_extensions import Self
 
+from ..blocks.logits import resize_logits
 from ..hosts.base import TrainingTerm
 
 __all__ = ["AuxiliaryTerm", "LanguageNetwork", "Normalise", "binary_logits", "fingerprint_of"]
@@ -99,9 +99,7 @@ class LanguageNetwork(nn.Module):
 
     def upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """Bring logits to a size, by this network's rule."""
-        if (logits.shape[-2], logits.shape[-1]) == size:
-            return logits
-        return F.interpolate(logits.float(), size=size, mode=self.resize_mode, align_corners=self.align_corners)
+        return resize_logits(logits, size, self.align_corners, self.resize_mode)
 
     def image_encoder(self) -> nn.Module:
         """The part that computes features: what must be frozen where features are cached."""
