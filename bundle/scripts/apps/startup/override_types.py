@@ -33,6 +33,8 @@ _ENDINGS = ("_dir", "_file", "_root", "_weights", "_list", "_table")
 _TEXT = ("image", "annotation", "checkpoint", "series_uid", "mirror", "model", "data_root", "dataset", "subject")
 # Whole numbers, or null by default.
 _WHOLE_KEYS = ("slice_axis", "num_shots", "num_episodes", "image_size", "fold", "ignore_value", "channel")
+# Given by default, and null is a choice of its own.
+_OPTIONAL = ("neck_channels",)
 _EXAMPLES = {"bool": "true or false", "int": "a whole number", "float": "a number", "text": "text", "list": "a list"}
 
 Kinds = frozenset[str]
@@ -53,6 +55,7 @@ def kinds_of(defaults: Mapping[str, Iterable[Any]]) -> dict[str, Kinds]:
         if found <= {"none", "free"}:
             found |= {"text"} if key in _TEXT or key.endswith(_ENDINGS) else set()
             found |= {"int"} if key in _WHOLE_KEYS else set()
+        found |= {"none"} if key in _OPTIONAL else set()
         if key == "device":
             found = {"device", "none"}
         kinds[key] = frozenset(found)
