@@ -408,25 +408,6 @@ def test_adaptation_of_one_episode_does_not_depend_on_another(make_episode: Any,
     assert torch.equal(adapted(1), alone)
 
 
-def test_released_votes_and_masks(channels: Any) -> None:
-    """What it shares with the released PATNet."""
-    released = ReleasedDMTNet(channels)
-    logits = torch.zeros(1, 3, 2, 1, 2)
-    logits[:, :, 0] = 1.0
-    logits[0, 0, 1, 0, 0] = 2.0
-    assert released.merge_shots(logits).argmax(1).tolist() == [[[1, 0]]]
-    unknown = torch.full((1, 1, 8, 8), 255.0)
-    assert released.mask_weights(unknown, [4, 4], unknown)[:, 1].min() == 1
-    assert DMTNet(channels).mask_weights(unknown, [4, 4], unknown).max() == 0
-
-
-def test_released_trains_with_one_shot(make_episode: Any, channels: Any) -> None:
-    query, support, masks = make_episode(1, 2)
-    host = ReleasedDMTNet(channels)
-    with pytest.raises(ValueError, match="one shot, got 2; set num_shots to 1"):
-        host.training_terms(query, support, masks[:, :2], masks[:, 2], host.encode(support, masks[:, :2]))
-
-
 def test_errors() -> None:
     with pytest.raises(ValueError, match="host 'dmtnet' needs levels of c3, c4 and c5"):
         DMTNet({"c3": 6, "c4": 10})

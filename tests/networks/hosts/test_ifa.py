@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from scripts.losses import EpisodeLoss
 from scripts.networks.blocks.levels import LevelNeck
-from scripts.networks.hosts import IFA, ReleasedIFA
+from scripts.networks.hosts import IFA
 from scripts.networks.semantic_guidance import SemanticGuidance
 
 LEVELS = ("c3", "c4", "c5")
@@ -93,29 +93,6 @@ def test_all_ignored_query_mask(make_episode: Any, channels: Any) -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(parameter.grad).all() for parameter in host.parameters())
-
-
-def test_released_mixes_episodes(make_episode: Any, take: Any) -> None:
-    """The defect is in the support passes only; one episode, or one shot, is not affected."""
-    episode = make_episode(2, 2)
-    for kind, is_mixed in ((IFA, False), (ReleasedIFA, True)):
-        host = kind()
-        together, alone = (
-            host.training_terms(q, s, m[:, :2], m[:, 2], host.encode(s, m[:, :2]))
-            for q, s, m in (episode, take(episode, 0))
-        )
-        torch.testing.assert_close(together[0].logits[:1], alone[0].logits, rtol=1e-4, atol=1e-4)
-        assert torch.allclose(together[4].logits[:2], alone[4].logits, rtol=1e-3, atol=1e-3) is not is_mixed
-
-
-def test_released_without_refinement_compares_the_wrong_output(make_episode: Any) -> None:
-    query, support, masks = make_episode()
-    host = ReleasedIFA(use_refinement=False)
-    context = host.encode(support, masks[:, :1])
-    terms = host.training_terms(query, support, masks[:, :1], masks[:, 1], context)
-    second = host.outputs(query, support, masks[:, :1], masks[:, 1], context, 2)["query_2"]
-    torch.testing.assert_close(terms[3].logits, host.upsample(second, masks[:, 0]))
-    assert torch.equal(terms[3].target, masks[:, 0])
 
 
 def test_the_neck_starts_as_the_identity(make_episode: Any, channels: Any) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from scripts.losses import EpisodeLoss
-from scripts.networks.hosts import PATNet, ReleasedPATNet
+from scripts.networks.hosts import PATNet
 from scripts.networks.semantic_guidance import SemanticGuidance
 
 TEXT_DIM = 8
@@ -131,29 +131,6 @@ def test_shots_that_are_alike_keep_the_transform_of_one(make_episode: Any, chann
     )
     for level in host.levels:
         torch.testing.assert_close(four.inverse[level], one.inverse[level], rtol=1e-4, atol=1e-5)
-
-
-def test_released_votes() -> None:
-    """One vote of three is enough where no pixel has more; it isn't where another has three."""
-    logits = torch.zeros(2, 3, 2, 1, 2)
-    logits[:, :, 0] = 1.0
-    logits[0, 0, 1, 0, 0] = 2.0
-    logits[1, :, 1, 0, 1] = 2.0
-    logits[1, 0, 1, 0, 0] = 2.0
-    released = ReleasedPATNet.merge_shots(None, logits).argmax(1)
-    assert released.tolist() == [[[1, 0]], [[0, 1]]]
-    corrected = PATNet.merge_shots(None, logits).argmax(1)
-    assert corrected.tolist() == [[[0, 0]], [[0, 1]]]
-
-
-def test_released_counts_unknown_pixels_as_background(make_episode: Any, channels: Any) -> None:
-    query, support, masks = make_episode(1, 1)
-    masks[:, 1, :, :4] = 255
-    for kind, value in ((PATNet, 255), (ReleasedPATNet, 0)):
-        host = kind(channels)
-        (term,) = host.training_terms(query, support, masks[:, :1], masks[:, 1], host.encode(support, masks[:, :1]))
-        assert (term.target[:, :, :4] == value).all()
-        assert torch.equal(term.target[:, :, 4:], masks[:, 1, :, 4:])
 
 
 @pytest.mark.parametrize("value", [0, 1])
@@ -290,8 +267,6 @@ def test_adaptation_loss_reaches_the_anchors_alone(make_episode: Any, channels: 
     moved = {name for name, value in host.named_parameters() if value.grad is not None}
     assert moved == {f"anchors.{index}.weight" for index in range(3)}
     assert all(parameter.grad.abs().sum() > 0 for parameter in host.adaptable_parameters())
-    released = ReleasedPATNet(channels)
-    assert not released.adaptation_loss(support, masks[:, :2], released.encode(support, masks[:, :2])).requires_grad
 
 
 def test_adaptation_compares_the_maps_that_were_transformed(make_episode: Any, channels: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scripts.losses import EpisodeLoss
-from scripts.networks.hosts import PMMs, ReleasedPMMs, ReleasedRPMMs, RPMMs
+from scripts.networks.hosts import PMMs, RPMMs
 from scripts.networks.hosts.pmms import LevelEmbedding, part_widths
 from scripts.networks.semantic_guidance import SemanticGuidance
 
@@ -67,24 +67,10 @@ def test_shots_share_one_mixture(make_episode: Any, channels: Any) -> None:
     torch.testing.assert_close(context.means, host.find_means(features, weights))
 
 
-@pytest.mark.parametrize(("kind", "released"), [(PMMs, ReleasedPMMs), (RPMMs, ReleasedRPMMs)])
-def test_only_the_released_support_learns_nothing(make_episode: Any, channels: Any, kind: Any, released: Any) -> None:
-    query, support, masks = make_episode(2, 1)
-    for each, learns in ((kind, True), (released, False)):
-        host = make(channels, each)
-        own = {level: value.clone().requires_grad_() for level, value in support.items()}
-        terms = host.training_terms(query, own, masks[:, :1], masks[:, 1], host.encode(own, masks[:, :1]))
-        gradients = torch.autograd.grad(
-            EpisodeLoss()(terms, masks[:, 1]), [own[level] for level in host.levels], allow_unused=True
-        )
-        assert all((value is not None and bool(value.abs().max() > 0)) is learns for value in gradients)
-
-
 def test_vanishing_mask_is_resized_by_area(make_episode: Any, channels: Any) -> None:
     _, support, masks = make_episode()
     mask = torch.zeros_like(masks[:, :1])
     mask[..., 10, 10] = 1  # between the points that a resize to 12 x 12 with aligned corners samples
-    assert make(channels, ReleasedPMMs).encode(support, mask).means[:, 0].abs().max() == 0
     means = make(channels).encode(support, mask).means[:, 0]
     torch.testing.assert_close(means.norm(dim=2), torch.ones(1, 3), rtol=1e-2, atol=0)
 
@@ -99,18 +85,6 @@ def test_ignored_pixels_are_on_neither_side(make_episode: Any, channels: Any) ->
     unknown = torch.full_like(masks[:, 1], 255)
     context = host.encode(support, unsure)
     assert EpisodeLoss()(host.training_terms(query, support, unsure, unknown, context), unknown).item() == 0
-    released = make(channels, ReleasedPMMs).training_terms(query, support, unsure, unknown, context)
-    assert (released[0].target == 0).all()
-
-
-def test_released_sums_the_stages_for_several_shots(make_episode: Any, channels: Any) -> None:
-    query, support, masks = make_episode(1, 2)
-    host = make(channels, ReleasedRPMMs, sums_stages=True)
-    context = host.encode(support, masks[:, :2])
-    stages = host.stages(query, context)
-    torch.testing.assert_close(host.decode(query, context), sum(each.softmax(1) for each in stages) / 5)
-    host.sums_stages = False
-    assert torch.equal(host.decode(query, context), stages[-1])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from scripts.losses import EpisodeLoss
-from scripts.networks.hosts import QNet, ReleasedQNet
+from scripts.networks.hosts import QNet
 from scripts.networks.semantic_guidance import SemanticGuidance
 
 TEXT_DIM = 8
@@ -113,7 +113,6 @@ def test_empty_shots_are_left_out(make_episode: Any, channels: Any) -> None:
     first = {level: value[:, :1] for level, value in support.items()}
     alone = make(channels).encode(first, one_empty[:, :1]).prototypes
     torch.testing.assert_close(make(channels).encode(support, one_empty).prototypes, alone)
-    torch.testing.assert_close(make(channels, ReleasedQNet).encode(support, one_empty).prototypes, alone / 2)
 
 
 def test_without_foreground_the_threshold_decides(make_episode: Any, channels: Any) -> None:
@@ -212,14 +211,6 @@ def test_one_context_serves_a_batch(make_episode: Any, take: Any, channels: Any)
     for index in range(3):
         one = {level: value[index : index + 1] for level, value in episode[0].items()}
         torch.testing.assert_close(host.decode(one, context), together[index : index + 1])
-
-
-def test_released_takes_one_episode(make_episode: Any, channels: Any) -> None:
-    query, support, masks = make_episode(2, 1)
-    host = make(channels, ReleasedQNet)
-    context = host.encode(support, masks[:, :1])
-    with pytest.raises(ValueError, match="one episode at a time, got 2"):
-        host.training_terms(query, support, masks[:, :1], masks[:, 1], context)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ a second transform; the query goes through the mean of both. In training the que
 background, which should find the query's.
 
 Where the released code loses small objects, swaps the query's prototypes or carries what it tuned from one episode to
-the next, this class does what the paper means; ``dmtnet_released.py`` does what the code does.
+the next, this class does what the paper means; ``released/dmtnet.py`` does what the code does.
 """
 
 from collections.abc import Callable, Iterator, Sequence

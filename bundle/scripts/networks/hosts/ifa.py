@@ -6,7 +6,7 @@ its prototypes then score the support images, whose masks are known, and so on i
 learns is the backbone (as published) or, with a frozen one, the neck that mixes its levels.
 
 Where the released code mixes episodes, averages in empty masks or compares the wrong output, this class does what the
-paper means; ``ifa_released.py`` does what the code does.
+paper means; ``released/ifa.py`` does what the code does.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ The maps of many backbone blocks are transformed to where an episode's prototype
 share, correlated pixel by pixel, and read by HSNet's 4-D head. Anchors and head learn; the backbone stays frozen.
 
 Where the released code depends on round-off, or tunes what its loss doesn't reach, this class does what the paper
-means; ``patnet_released.py`` does what the code does.
+means; ``released/patnet.py`` does what the code does.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -3,7 +3,7 @@
 
 Foreground and background of the support each give k means by expectation maximisation. The foreground's meet the query
 in a convolution (P-Conv); the softmax of the query's products with all means is its probability map (P-Match); the head
-reads both. ``rpmms.py`` is the residual variant, ``pmms_released.py`` does what the released code does where it
+reads both. ``rpmms.py`` is the residual variant, ``released/pmms.py`` does what the released code does where it
 differs.
 """
 

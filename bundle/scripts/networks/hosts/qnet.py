@@ -8,7 +8,7 @@ the map and the prototype of scale n (section 3),
     y_n = sigmoid(10 cos(F_n, p_n) + t / 2),    y = alpha up(y_1) + (1 - alpha) up(y_2)
 
 Training adds the prediction of the supports from the query. At test the prototypes can be refined on the query.
-``qnet_released.py`` does what the released code does where it differs.
+``released/qnet.py`` does what the released code does where it differs.
 """
 
 from collections.abc import Callable, Sequence
