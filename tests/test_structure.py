@@ -63,20 +63,7 @@ UNTESTED = {
     "networks.blocks.levels",
     "networks.hosts.anchor_host",
     "networks.hosts.convert.hypercorrelation",
-<<<<<<< HEAD
-    "networks.language.adapters.bottleneck",
-    "networks.language.base",
     "networks.language.biomedclipseg.network",
-    "networks.language.blocks",
-=======
-    "networks.hosts.released.dmtnet",
-    "networks.hosts.released.ifa",
-    "networks.hosts.released.patnet",
-    "networks.hosts.released.pmms",
-    "networks.hosts.released.qnet",
-    "networks.hosts.rpmms",
-    "networks.language.biomedclipseg.network",
->>>>>>> t2
     "networks.language.clipseg.decoder",
     "networks.language.clipseg.encoder",
     "networks.language.clipseg.network",
@@ -89,16 +76,6 @@ UNTESTED = {
     "networks.language.cris.network",
     "networks.language.cris.projector",
     "networks.language.cris.resnet",
-<<<<<<< HEAD
-    "networks.language.loading",
-    "networks.language.lsms.attention",
-    "networks.language.lsms.decoder_a",
-    "networks.language.lsms.decoder_b",
-    "networks.language.lsms.factorisation",
-    "networks.language.lsms.mscan",
-    "networks.language.lsms.word_attention",
-=======
->>>>>>> t2
     "networks.semantic_guidance.released",
 }
 """Modules without a test file of their name; what they do is tested from outside."""

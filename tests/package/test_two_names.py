@@ -91,7 +91,11 @@ def test_other_bundles_in_one_process(installed: dict[str, str], tmp_path: Path)
             (tmp_path / name / folder).mkdir(parents=True)
         (tmp_path / name / "scripts" / "__init__.py").write_text("")
         (tmp_path / name / "scripts" / "data" / "__init__.py").write_text(f"def load_volume():\n    return {name!r}\n")
-        config = {"imports": ["$import scripts.data"], "initialize": [], "run": ["$scripts.data.load_volume()"]}
+        config = {
+            "imports": ["$import scripts", "$import scripts.data"],
+            "initialize": [],
+            "run": ["$scripts.data.load_volume()"],
+        }
         (tmp_path / name / "configs" / "run.json").write_text(json.dumps(config))
         (tmp_path / name / "configs" / "metadata.json").write_text("{}")
     run(BUNDLES, [], tmp_path, installed)

@@ -25,6 +25,7 @@ from ...files.digest import file_digest
 from ...handlers.weights import read_checkpoint
 from .config_check import find_file
 from .network_sections import BACKBONE, NAMES, NetworkSections
+from .own_config import own_names
 from .own_names import full_name, own_name
 from .running_config import running_config
 from .shipped_parts import is_syntax, refuse_foreign, shipped_parts, targets_of
@@ -63,7 +64,7 @@ def network_of_checkpoint(*base_files: str) -> None:
         return
     kept = _read(stored, path)
     files = [str(find_file(name, running.folder)) for name in base_files]
-    default = ConfigParser.load_config_files(files)
+    default = own_names(ConfigParser.load_config_files(files))
     _Merging(path, parser.get(), default, kept).apply()
     parser.parse(reset=True)
     logger.info("network as in %s: %s", path, ", ".join(f"{key} {name}" for key, name in kept.names.items()))
