@@ -114,7 +114,7 @@ class _Merging:
                 "text to the checkpoint, or let network_from_checkpoint False take the configuration's network"
             )
         for id_, section in taken.items():
-            self._set(id_, _in_full(section))
+            self._set(id_, own_names(_in_full(section)))
         for name in NAMES:
             if is_syntax(self.kept.names.get(name)):
                 raise ValueError(f"{self.path}: its {name} {self.kept.names[name]!r} is an expression, expected a name")

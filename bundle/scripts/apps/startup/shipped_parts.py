@@ -18,6 +18,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 
 from ...files.bundle_root import CONFIGS
 from .network_sections import BACKBONE, OF_THE_DATA, PLACES
+from .own_config import own_names
 from .own_names import own_name
 
 __all__ = ["ShippedParts", "is_syntax", "refuse_foreign", "shipped_parts", "targets_of"]
@@ -77,14 +78,16 @@ def shipped_parts() -> ShippedParts:
     ids = {"backbone_def", "host_def", "guidance_def", "text_table", "text_encoder_def", BACKBONE}
     for pattern in _SOURCES:
         for file in sorted(CONFIGS.glob(pattern)):
-            content = ConfigParser.load_config_file(file)
+            written = ConfigParser.load_config_file(file)
+            content = own_names(written)
             own = dict.fromkeys(ReferenceResolver.normalize_id(key) for key in content)
             if file.parent.name == "text":
                 ids.update(id_ for id_ in own if ConfigComponent.is_instantiable(content.get(id_)))
             for key, section in content.items():
                 if ReferenceResolver.normalize_id(key) in ids:
                     targets.update(target for target, _ in targets_of(section))
-                    expressions.update(own_name(text) for text in _texts(section) if text.startswith("$"))
+                    texts = (*_texts(section), *_texts(written[key]))
+                    expressions.update(own_name(text) for text in texts if text.startswith("$"))
     return ShippedParts(frozenset(targets), frozenset(expressions), frozenset(ids))
 
 
