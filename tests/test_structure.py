@@ -48,15 +48,6 @@ LONG: dict[str, str] = {}
 
 UNTESTED = {
     "__main__",
-    "cli.choices",
-    "cli.describe",
-    "cli.evaluate",
-    "cli.keys",
-    "cli.list_command",
-    "cli.prepare",
-    "cli.run",
-    "cli.studies",
-    "cli.train",
     "networks.language.adapters.bottleneck",
     "networks.language.base",
     "networks.language.biomedclipseg.network",

@@ -130,7 +130,5 @@ class WithoutGraph(SelfMatching):
 def test_a_loss_that_is_not_of_the_host(make_segmenter: Any, episode: Any, kind: type[SelfMatching]) -> None:
     _, images, labels = episode
     segmenter = make_segmenter(ifa, kind(partial(torch.optim.SGD, lr=0.1), steps=1))
-    with pytest.raises(
-        ValueError, match=rf"loss of {kind.__name__} doesn't reach what it tunes: neck\.mix\.weight"
-    ):
+    with pytest.raises(ValueError, match=rf"loss of {kind.__name__} doesn't reach what it tunes: neck\.mix\.weight"):
         segmenter.encode_prompt(images, labels)
