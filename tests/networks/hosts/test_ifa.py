@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from scripts.losses import EpisodeLoss
-from scripts.networks.blocks.levels import LevelNeck
 from scripts.networks.hosts import IFA
 from scripts.networks.semantic_guidance import SemanticGuidance
 
@@ -93,16 +91,6 @@ def test_all_ignored_query_mask(make_episode: Any, channels: Any) -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(parameter.grad).all() for parameter in host.parameters())
-
-
-def test_the_neck_starts_as_the_identity(make_episode: Any, channels: Any) -> None:
-    query, _, _ = make_episode()
-    neck = LevelNeck([channels[level] for level in LEVELS], 30)
-    mixed = neck([query[level] for level in LEVELS])
-    assert mixed.shape == (1, 30, 12, 12)
-    torch.testing.assert_close(mixed[:, :6], 10**0.5 * F.normalize(query["c3"], dim=1))
-    alone = LevelNeck([channels["c3"]], 6)([query["c3"]])
-    torch.testing.assert_close(alone.square().mean(dim=1), torch.ones(1, 12, 12))
 
 
 @pytest.mark.parametrize("neck_channels", [16, 30, 40])

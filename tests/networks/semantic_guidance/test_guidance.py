@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scripts.networks.hosts import IFA
-from scripts.networks.semantic_guidance import ReleasedSemanticGuidance, SemanticGuidance
+from scripts.networks.semantic_guidance import SemanticGuidance
 from scripts.networks.style_perturbation import StylePerturbation
 
 TEXT_DIM, CHANNELS = 6, 10
@@ -138,14 +138,6 @@ def test_alpha_in_torchscript(episode: dict[str, torch.Tensor], learn_alpha: boo
     scripted = torch.jit.script(Both(host))
     found = scripted(query, support, mask, episode["text"].unsqueeze(1))
     torch.testing.assert_close(found, host.decode(query, context))
-
-
-def test_released_averages_over_the_batch(episode: dict[str, torch.Tensor]) -> None:
-    torch.manual_seed(0)
-    guidance = ReleasedSemanticGuidance({"c4": CHANNELS}, text_dim=TEXT_DIM, background_embedding=BACKGROUND, alpha=1.0)
-    fused = guidance.fuse(**episode)
-    assert torch.equal(fused[0], fused[1])
-    torch.testing.assert_close(fused[0], reference(guidance, episode).mean(0), rtol=1e-4, atol=1e-4)
 
 
 def test_one_unit_per_width() -> None:
