@@ -1,5 +1,5 @@
 # Copyright (c) 2026 the CD-TG bundle authors. Licensed under the Apache License 2.0.
-"""BiomedCLIPSeg: open_clip's names, medvlsm's checkpoints, the right blocks, and an encoder that can learn."""
+"""BiomedCLIPSeg from files: the names of open_clip, medvlsm's checkpoints, and what is another network's."""
 
 from __future__ import annotations
 
