@@ -15,7 +15,9 @@ from torch.nn import functional as F
 __all__ = ["resize_logits"]
 
 
-def resize_logits(logits: Tensor, size: Optional[tuple[int, int]], align_corners: bool, mode: str = "bilinear") -> Tensor:
+def resize_logits(
+    logits: Tensor, size: Optional[tuple[int, int]], align_corners: bool, mode: str = "bilinear"
+) -> Tensor:
     """Resize, bilinearly unless a network asks for something else.
 
     Args:
