@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from scripts.inferers.episode_inferer import EpisodeInferer
 from scripts.losses import SentenceLoss
+from scripts.networks.blocks.logits import resize_logits
 from scripts.networks.language import LSMS, ImageFeatures, LanguageSegmenter, load_biomedclipseg, load_clipseg
 from scripts.networks.language.base import LanguageNetwork
 from scripts.networks.language.cris.network import CRIS
@@ -51,6 +52,19 @@ def test_features_first_is_the_same(segmenter: LanguageSegmenter) -> None:
     torch.testing.assert_close(segmenter(images, text_embedding=text), logits)
     alone = segmenter.segment(images[1:], segmenter.encode_prompt(text_embedding=text[1:]))
     torch.testing.assert_close(alone, logits[1:], rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("output_size", [(50, 70), (128, 192)])
+def test_logits_of_any_size(segmenter: LanguageSegmenter, output_size: tuple[int, int]) -> None:
+    """One resizing from the network's grid, whether images or features are given; without a size, that of the image."""
+    images, prompt = torch.rand(2, 3, *SIZE), segmenter.encode_prompt(text_embedding=sentences(2))
+    features, host = segmenter.features(images), segmenter.host
+    grid = segmenter.segment(features, prompt)
+    expected = resize_logits(grid, output_size, host.align_corners, host.resize_mode)
+    torch.testing.assert_close(segmenter.segment(features, prompt, output_size), expected)
+    torch.testing.assert_close(segmenter.segment(images, prompt, output_size), expected)
+    assert segmenter.segment(images, prompt).shape[2:] == SIZE
 
 
 @torch.no_grad()
