@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import nibabel
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ import typer
 from monai.bundle import ConfigParser
 from monai.bundle.reference_resolver import ReferenceResolver
 from PIL import Image
+from typer.core import TyperGroup
 
 from scripts.apps.startup.config_check import unknown_ids
 from scripts.cli.app import app
@@ -235,7 +235,7 @@ def check_own_command(words: list[str], folder: Path, monkeypatch: pytest.Monkey
             (folder / word).touch()
     monkeypatch.chdir(folder)
     group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
+    assert isinstance(group, TyperGroup)
     command = group.commands[words[0]]
     with command.make_context(words[0], list(words[1:])) as context:
         further = context.params.get("further_keys") or ()

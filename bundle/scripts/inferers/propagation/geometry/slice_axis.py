@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....labels import NOT_ANNOTATED
+
 __all__ = [
     "axis_of_labels",
     "choose_slice_axis",
@@ -23,7 +25,6 @@ __all__ = [
     "upright",
 ]
 
-NOT_ANNOTATED = 255
 _MANY = 4  # slices on which a label that is one pixel thin wasn't meant
 
 
