@@ -254,7 +254,7 @@ MALFORMED: list[tuple[Callable[[Path], None], Damage, str]] = [
     (coco, write("masks", b"a file in the way"), r"cannot write the mask .*masks/train2014/a\.png"),
     # other public sets
     (voc, write("ImageSets/Segmentation/train.txt", b""), r"train\.txt is empty"),
-    (voc, write("ImageSets/Segmentation/train.txt", "a".encode("utf-16")), r"train\.txt is not text in UTF-8"),
+    (voc, write("ImageSets/Segmentation/train.txt", b"\xc3("), r"train\.txt is not text in UTF-8"),
     (voc, write("ImageSets/Segmentation/train.txt", b"a\na\n"), r"train\.txt names a twice"),
     (voc, mask("SegmentationClassAug/a.png", value=30), r"a\.png has unknown label values \[30\]; expected 0-20, 255"),
     (fss, remove("ab_wheel/1.png"), r"ab_wheel/1\.jpg has no mask: expected .*1\.png"),

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import BasicTextSRStorage
 
 from scripts.data.volume_reader import load_volume
 
@@ -237,7 +238,9 @@ def test_folders_without_a_series(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"study holds no DICOM image; there are some in .*series1"):
         load_volume(tmp_path / "study")
     report = write_series(
-        tmp_path / "report", stored_volume(slices=1), edit=lambda data, z: setattr(data, "Modality", "SR")
+        tmp_path / "report",
+        stored_volume(slices=1),
+        edit=lambda data, z: setattr(data, "SOPClassUID", BasicTextSRStorage),
     )
     with pytest.raises(ValueError, match=r"IM000\.dcm is a DICOM file without an image"):
         load_volume(report[0])

@@ -72,7 +72,7 @@ def test_a_noted_fingerprint_needs_no_network(tmp_path: Path, monkeypatch: pytes
         raise AssertionError("the network was loaded")
 
     with monkeypatch.context() as patch:
-        patch.setattr("scripts.networks.backbones.timm_networks.efficientnet_lite2", refuse)
+        patch.setattr("scripts.networks.backbones.efficientnet_lite2", refuse)
         assert DefaultBackbone(LEVELS, device=CPU, notes=tmp_path).fingerprint() == first
     note.write_text("{")
     assert DefaultBackbone(LEVELS, device=CPU, notes=tmp_path).fingerprint() == first
