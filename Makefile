@@ -3,17 +3,20 @@
 #   PYTHON=...   use this interpreter, with everything installed, instead of the project's own environment
 #   DATA=...     folder with the sample data sets, for `make bench`
 #   PYTEST_ARGS=...  further arguments of pytest
+#   WORKERS=...  processes that the tests are spread over, file by file (default 2)
 #   THREADS=...  threads of the numerical libraries in tests and benchmarks (default 1: same sums on every machine)
 
 VENV := .venv
 PYTHON ?= $(VENV)/bin/python
 BASE_PYTHON ?= python3
 THREADS ?= 1
+WORKERS ?= 2
 DATA ?= $(or $(CDTG_SHARED),../shared)/data
 BUNDLE := bundle
 MODEL := $(BUNDLE)/models/model.pt
 
 SINGLE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
+SPREAD := -n $(WORKERS) --dist loadfile
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup model quickstart test test-all test-oldest coverage lint bench docs notebooks clean
@@ -45,10 +48,10 @@ lint: setup  ## ruff and mypy
 	$(PYTHON) -m mypy
 
 test: lint  ## what CI runs: lint, types, and the tests without the slow ones
-	$(SINGLE) $(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(SINGLE) $(PYTHON) -m pytest -m "not slow" $(SPREAD) $(PYTEST_ARGS)
 
 test-all: lint  ## with the slow ones, and how many lines they reach
-	$(SINGLE) $(PYTHON) -m pytest --cov $(PYTEST_ARGS)
+	$(SINGLE) $(PYTHON) -m pytest --cov $(SPREAD) $(PYTEST_ARGS)
 
 coverage: setup  ## the tests without the slow ones, and how many lines they reach
 	$(SINGLE) $(PYTHON) -m pytest -m "not slow" --cov $(PYTEST_ARGS)
