@@ -33,5 +33,5 @@ class PrepareTask(PrepareEpisode):
         if "annotation" not in batchdata:
             image, label, arguments, extra = super().__call__(batchdata, device, non_blocking, **kwargs)
             return image, label, arguments, {**extra, "output_size": (label.shape[-2], label.shape[-1])}
-        image, label = (convert_tensor(batchdata[key], device, non_blocking) for key in ("image", "label"))
-        return image, cast(Tensor, label), (), {key: batchdata[key][0] for key in _OF_THE_VOLUME}
+        volume, truth = (convert_tensor(batchdata[key], device, non_blocking) for key in ("image", "label"))
+        return volume, cast(Tensor, truth), (), {key: batchdata[key][0] for key in _OF_THE_VOLUME}

@@ -103,7 +103,7 @@ class _Gathering:
             kept = {
                 key: self._kept(f"{id_}::{key}", part, f"{path}.{key}")
                 for key, part in raw.items()
-                if key not in _LEFT_OUT and not (key == "cache_file" and not ConfigExpression.is_expression(part))
+                if key not in _LEFT_OUT and not (key == "cache_file" and not _is_in_bundle(part))
             }
             return {**kept, "_target_": own_name(str(raw["_target_"]))}
         if isinstance(raw, dict):
@@ -146,3 +146,8 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _is_in_bundle(place: Any) -> bool:
+    """Whether a place is said from the bundle's folder; any other is this machine's."""
+    return ConfigExpression.is_expression(place) and "@bundle_root" in place
