@@ -16,6 +16,8 @@ BUNDLE := bundle
 MODEL := $(BUNDLE)/models/model.pt
 
 SINGLE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
+# The processes must collect the same tests, so sets have one order in all of them.
+SAME_ORDER := PYTHONHASHSEED=0
 SPREAD := -n $(WORKERS) --dist loadfile
 STAMP := $(VENV)/.installed
 
@@ -48,10 +50,10 @@ lint: setup  ## ruff and mypy
 	$(PYTHON) -m mypy
 
 test: lint  ## what CI runs: lint, types, and the tests without the slow ones
-	$(SINGLE) $(PYTHON) -m pytest -m "not slow" $(SPREAD) $(PYTEST_ARGS)
+	$(SINGLE) $(SAME_ORDER) $(PYTHON) -m pytest -m "not slow" $(SPREAD) $(PYTEST_ARGS)
 
 test-all: lint  ## with the slow ones, and how many lines they reach
-	$(SINGLE) $(PYTHON) -m pytest --cov $(SPREAD) $(PYTEST_ARGS)
+	$(SINGLE) $(SAME_ORDER) $(PYTHON) -m pytest --cov $(SPREAD) $(PYTEST_ARGS)
 
 coverage: setup  ## the tests without the slow ones, and how many lines they reach
 	$(SINGLE) $(PYTHON) -m pytest -m "not slow" --cov $(PYTEST_ARGS)

@@ -46,7 +46,11 @@ READ: list[tuple[set[str], Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("kinds", "value", "expected"), READ, ids=repr)
+@pytest.mark.parametrize(
+    ("kinds", "value", "expected"),
+    READ,
+    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else repr(value),
+)
 def test_words_and_numbers(kinds: set[str], value: Any, expected: Any) -> None:
     if expected is ValueError:
         with pytest.raises(ValueError):
