@@ -200,7 +200,6 @@ class Segmenter(nn.Module):
                 terms: Any = self._training_terms(
                     features, support_features, support_label, text_embedding, query_label
                 )
-                # TorchScript wants one type of result, and reads no further comment behind this one.
                 return terms  # type: ignore[no-any-return]
             prompt = self._encode(SupportSet(support_features, support_label, text_embedding), adapts=False)
             return self.segment(features, prompt, size)
