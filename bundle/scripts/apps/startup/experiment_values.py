@@ -26,6 +26,7 @@ from torch import Tensor
 from ...files.digest import content_digest
 from ...handlers.experiment import Experiment
 from .own_names import own_name
+from .plain_values import is_plain
 from .running_config import running_config
 
 __all__ = ["describe_experiment", "experiment_of"]
@@ -144,7 +145,7 @@ class _Description:
         value = self.parser.get_parsed_content(references[0] if is_reference else id_)
         if isinstance(value, str) and self._is_place(references):
             return _file_or_text(value, otherwise=_OMITTED)
-        if is_reference and _is_plain(value) and _is_literal(self.parser[references[0]]):
+        if is_reference and is_plain(value) and _is_literal(self.parser[references[0]]):
             self.keys[path] = references[0].replace("::", "#")
             return _file_or_text(value) if isinstance(value, str) else value
         result = self._result(value, raw)
@@ -163,7 +164,7 @@ class _Description:
             described = {"items": len(value), "items_sha256": _items_digest(value, self._data_folder)}
         elif isinstance(value, Tensor):
             described = {"shape": list(value.shape), "tensor_sha256": _tensor_digest(value)}
-        elif _is_plain(value):
+        elif is_plain(value):
             described = value
         else:
             return _OMITTED
@@ -202,17 +203,8 @@ def _references(raw: Any) -> Iterator[str]:
             yield from _references(part)
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether JSON can hold it."""
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
-
-
 def _is_literal(raw: Any) -> bool:
-    return _is_plain(raw) and not ConfigComponent.is_instantiable(raw) and not _has_syntax(raw)
+    return is_plain(raw) and not ConfigComponent.is_instantiable(raw) and not _has_syntax(raw)
 
 
 def _has_syntax(raw: Any) -> bool:

@@ -10,7 +10,6 @@ words prompt, which is not put together from backbone and host, the names alone 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 
 from ...files.digest import file_digest
 from .own_names import own_name
+from .plain_values import is_plain
 from .running_config import running_config
 
 __all__ = ["BACKBONE", "NAMES", "OF_THE_DATA", "PLACES", "NetworkSections", "describe_network", "network_sections"]
@@ -123,7 +123,7 @@ class _Gathering:
         value = self.parser.get_parsed_content(id_ if is_expression else references[0])
         if isinstance(value, str):
             return self._file_or_text(value, path)
-        if _is_plain(value):
+        if is_plain(value):
             return json.loads(json.dumps(value))
         self._waiting += references
         return own_name(raw)
@@ -138,14 +138,6 @@ class _Gathering:
             return text
         self.files[path] = {"path": str(file.absolute()), "sha256": file_digest(file)}
         return str(file.absolute())
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _is_in_bundle(place: Any) -> bool:

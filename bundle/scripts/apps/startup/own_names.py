@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PACKAGE", "full_name", "own_name"]
+from ...own_name import PACKAGE
 
-PACKAGE = __name__.partition(".")[0]
+__all__ = ["full_name", "own_name"]
 
 
 def own_name(text: str) -> str:
